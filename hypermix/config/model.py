@@ -1,0 +1,247 @@
+"""The one declaration of every setting.
+
+The JSON schema, `config/README.md` and each rule's slice come from it. Defaults are the reference's, where it has them
+(GPT3Mix, Yoo et al. 2021, and its code); `config/config.yaml` chooses others for a first run on a small machine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from hypermix.config.setting import NAME_PATTERN, Settings, setting
+from hypermix.seeding import MAX_SEED
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
+Words = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\r\n()]+$")]
+
+
+class Dataset(Settings):
+    """What every dataset has."""
+
+    carve: Literal["share", "reference"] = setting(
+        "share",
+        "prepare",
+        "How a dataset without a validation split gets one from train: `share` takes `carve_share` of it, at most 4000 "
+        "rows; `reference` takes 4000 rows by the reference's exact procedure (seed 42).",
+    )
+    carve_share: float = setting(
+        0.2, "prepare", "Share of train that a missing split takes.", unit="share of rows", gt=0.0, lt=1.0
+    )
+    text_type: Words = setting("text", "augment", "What a text is, in the words of a prompt.")
+    label_type: Words = setting("label", "augment", "What a label is, in the words of a prompt.")
+    label_words: dict[str, Words] = setting(
+        {}, "augment", "The word (verbalizer) for each label in a prompt. A label that is not named stands for itself."
+    )
+
+
+class PackagedDataset(Dataset):
+    """A dataset that a package on the Python package index carries."""
+
+    source: Literal["packaged"] = setting(..., "prepare", "The kind of source.")
+    name: Literal["rt-snippets"] = setting(
+        "rt-snippets",
+        "prepare",
+        "Which one. `rt-snippets`: 10,070 movie-review sentences with ratings by 20 people each (Hutto and Gilbert, "
+        "ICWSM 2014); positive from +0.5, negative from -0.5.",
+    )
+    text_type: Words = setting("movie review", "augment", "What a text is, in the words of a prompt.")
+    label_type: Words = setting("sentiment", "augment", "What a label is, in the words of a prompt.")
+
+
+class FileDataset(Dataset):
+    """Your own files: CSV, TSV, JSONL or Parquet, told by their suffix."""
+
+    source: Literal["file"] = setting(..., "prepare", "The kind of source.")
+    train: str = setting(..., "prepare", "The file with the rows to train on.", min_length=1)
+    validation: str | None = setting(None, "prepare", "The file with the validation rows; null carves them from train.")
+    test: str | None = setting(
+        None, "prepare", "The file with the test rows; null carves a stratified `carve_share` of train, seed 42."
+    )
+    text: str = setting("text", "prepare", "The column with the texts.", min_length=1)
+    label: str = setting("label", "prepare", "The column with the labels.", min_length=1)
+
+
+class Subsample(Settings):
+    """How many rows are drawn."""
+
+    train: list[Size] = setting(
+        ["32s"],
+        "aggregate",
+        "Sizes to draw for training, each a part of the experiment: `32s` is 32 rows a class, `0.01f` is 1 % of train "
+        "in equal parts from each class, as in the reference's code.",
+        min_length=1,
+    )
+    validation: Size | None = setting(
+        "32s", "subsample", "Validation rows to draw (true few-shot); null takes all, as the reference does."
+    )
+    test: Size | None = setting(None, "subsample", "Test rows to draw; null takes all.")
+
+
+class SeedPlan(Settings):
+    """Seeds that the reference would derive from a master seed."""
+
+    master: Seed = setting(42, "aggregate", "Seed of the generator that the seeds are drawn from.")
+    count: int = setting(3, "aggregate", "How many seeds.", ge=1)
+
+
+def _seeds_form(value: object) -> str:
+    return "list" if isinstance(value, list) else "plan"
+
+
+AnySeeds = Annotated[
+    Annotated[SeedPlan, Tag("plan")] | Annotated[list[Seed], Tag("list"), Field(min_length=1)], Discriminator(_seeds_form)
+]
+
+
+class Seeds(Settings):
+    """Which draws are made."""
+
+    data: AnySeeds = Field(
+        default_factory=SeedPlan,
+        description="Data seeds: each decides which rows are drawn. A count from a master, or a list such as [1, 2].",
+        json_schema_extra={"stage": "aggregate"},
+    )
+    trials: AnySeeds = Field(
+        default_factory=lambda: SeedPlan(count=1),
+        description="Trial seeds: each decides one augmentation draw and one training run. A count from a master, or a list.",
+        json_schema_extra={"stage": "aggregate"},
+    )
+    design: Literal["crossed", "paired"] = setting(
+        "crossed",
+        "aggregate",
+        "`crossed` runs every trial on every data seed; `paired` takes the i-th of each together, as the reference does.",
+    )
+
+
+class EmbeddedLlm(Settings):
+    """A language model that runs here, in llama.cpp's server: no key, no network, no price."""
+
+    api: Literal["embedded"] = setting(..., "augment", "The kind of endpoint.")
+    model: str = setting(
+        "package:gemma3-270m", "augment", "A GGUF file, or `package:gemma3-270m`, which a package carries.", min_length=1
+    )
+    context: int = setting(4096, "augment", "The longest prompt with its answer.", unit="tokens", ge=128)
+
+
+class Augmenter(Settings):
+    """What every augmenter has."""
+
+    draw: Literal["trial", "data_seed"] = setting(
+        "trial", "augment", "`trial` makes new rows for each trial; `data_seed` lets the trials of a data seed share them."
+    )
+
+
+class NoAugmentation(Augmenter):
+    """The control without synthetic rows."""
+
+    method: Literal["none"] = setting(..., "augment", "The kind of augmenter.")
+
+
+class Duplicate(Augmenter):
+    """Real rows repeated: the control with the same number of rows, and so of training steps an epoch."""
+
+    method: Literal["duplicate"] = setting(..., "augment", "The kind of augmenter.")
+    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
+
+
+class Gpt3Mix(Augmenter):
+    """New rows by a language model that continues a list of real ones (Yoo et al. 2021, section 3)."""
+
+    method: Literal["gpt3mix"] = setting(..., "augment", "The kind of augmenter.")
+    llm: Name = setting(..., "augment", "The name of the language model, a key of `llms`.")
+    examples: int = setting(2, "augment", "Real rows in a prompt (k in the paper).", unit="rows", ge=1)
+    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
+    labels: Literal["soft", "hard"] = setting(
+        "soft", "augment", "`soft` labels are the probabilities of the label words; `hard` is the word that was written."
+    )
+    sampling: Literal["uniform"] = setting(
+        "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
+    )
+    max_tokens: int = setting(100, "augment", "The longest answer.", unit="tokens", ge=1)
+    temperature: float = setting(1.0, "augment", "Sampling temperature.", ge=0.0, le=2.0)
+    top_p: float = setting(1.0, "augment", "Share of the probability that tokens are sampled from.", gt=0.0, le=1.0)
+    frequency_penalty: float = setting(0.01, "augment", "Penalty on tokens that the answer already has.", ge=-2.0, le=2.0)
+    attempts: int = setting(3, "augment", "How often a row is asked for until an answer can be used.", ge=1, le=100)
+
+
+class Finetune(Settings):
+    """Fine-tuning of an encoder with soft cross-entropy; the defaults are the reference's recipe."""
+
+    method: Literal["finetune"] = setting(..., "train", "The kind of classifier.")
+    model: str = setting(
+        "package:minilm-l6",
+        "train",
+        "`package:minilm-l6` (all-MiniLM-L6-v2, which a package carries), a folder, or a model id of the hub. Weights "
+        "are read from safetensors only.",
+        min_length=1,
+    )
+    recipe: Literal["hypermix"] = setting(
+        "hypermix", "train", "The settings that are not given: `hypermix` is the reference's recipe."
+    )
+    learning_rate: float = setting(5e-5, "train", "Learning rate of AdamW, constant.", gt=0.0, le=1.0)
+    weight_decay: float = setting(0.0, "train", "Weight decay of AdamW.", ge=0.0)
+    batch_size: int = setting(32, "train", "Rows a step.", unit="rows", ge=1)
+    patience: int = setting(10, "train", "Training stops when the best validation accuracy is older than this.", ge=1)
+    patience_unit: Literal["epochs", "steps"] = setting("epochs", "train", "What `patience` counts.")
+    min_steps: int = setting(0, "train", "Steps before which training does not stop early.", unit="steps", ge=0)
+    max_steps: int | None = setting(None, "train", "Steps after which training stops; null for no such end.", unit="steps", ge=1)
+    validate_every: int | None = setting(
+        None, "train", "Steps between validations; null validates after each epoch, as the reference does.", unit="steps", ge=1
+    )
+    max_length: int = setting(512, "train", "Tokens after which a text is cut.", unit="tokens", ge=8)
+
+
+class Report(Settings):
+    """How results are judged and shown."""
+
+    baselines: list[Name] | None = setting(
+        None, "aggregate", "Augmenters to compare with; null takes those of the methods `none` and `duplicate`."
+    )
+    alpha: float = setting(0.05, "aggregate", "Largest adjusted p value that counts as shown.", gt=0.0, lt=1.0)
+    level: float = setting(0.95, "aggregate", "Confidence level of the intervals.", gt=0.5, lt=1.0)
+    rows: int = setting(2000, "aggregate", "Most synthetic rows that the report carries.", unit="rows", ge=0)
+
+
+class Threads(Settings):
+    """Threads a job asks for; Snakemake grants at most `--cores`."""
+
+    augment: int = setting(1, "runtime", "Threads of an augmentation with an embedded model.", ge=1)
+    train: int = setting(1, "runtime", "Threads of a training run. One is best for many short runs.", ge=1)
+
+
+AnyDataset = Annotated[PackagedDataset | FileDataset, Field(discriminator="source")]
+AnyLlm = Annotated[EmbeddedLlm, Field()]
+AnyAugmenter = Annotated[NoAugmentation | Duplicate | Gpt3Mix, Field(discriminator="method")]
+AnyClassifier = Annotated[Finetune, Field()]
+
+
+class Config(Settings):
+    """An experiment: the product of datasets, sizes, data seeds, augmenters, classifiers and trials."""
+
+    datasets: dict[Name, AnyDataset] = setting(..., None, "Named datasets.", min_length=1)
+    subsample: Subsample = setting(Subsample(), None, "How many rows are drawn.")
+    seeds: Seeds = setting(Seeds(), None, "Which draws are made.")
+    llms: dict[Name, AnyLlm] = setting({}, None, "Named language models.")
+    augmenters: dict[Name, AnyAugmenter] = setting(..., None, "Named augmenters.", min_length=1)
+    classifiers: dict[Name, AnyClassifier] = setting(..., None, "Named classifiers.", min_length=1)
+    only: list[dict[str, str | int]] = setting(
+        [],
+        "aggregate",
+        "If given, a run must match one of these partial keys, such as `{augmenter: gpt3mix, dataset: rt}`.",
+    )
+    except_: list[dict[str, str | int]] = Field(
+        default_factory=list,
+        alias="except",
+        description="A run that matches one of these partial keys is left out.",
+        json_schema_extra={"stage": "aggregate"},
+    )
+    report: Report = setting(Report(), None, "How results are judged and shown.")
+    threads: Threads = setting(Threads(), None, "Threads a job asks for.")
+    results: str = setting("results", "runtime", "The folder of all outputs.", min_length=1)
+    cache: str = setting(
+        "cache", "runtime", "The folder of what is paid or fetched once: stored answers, downloads, models.", min_length=1
+    )

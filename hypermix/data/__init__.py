@@ -1,0 +1,1 @@
+"""From a source to the rows of one subsample."""

@@ -1,0 +1,97 @@
+"""Reading and writing files: whole or not at all, and Parquet with its provenance inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypermix import tables
+from hypermix.errors import ArtefactError
+from hypermix.hashing import canonical_json
+
+_PROVENANCE = b"hypermix"
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` when the block ends well.
+
+    The bytes are on the disk before the name is: a crash leaves the old file or the new one, never a part. After an
+    error nothing is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
+    """Write a Parquet file atomically.
+
+    Args:
+        path: Where.
+        table: Rows with one of the schemas of `hypermix.tables`.
+        provenance: What explains the rows; it must have a JSON form and hold no time and no secret.
+    """
+    described = table.replace_schema_metadata({_PROVENANCE: canonical_json(provenance).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(described, temporary, compression="zstd")
+
+
+def read_table(path: Path, table: str) -> pd.DataFrame:
+    """Read one Parquet file, without partition keys.
+
+    Raises:
+        ArtefactError: If it is missing, damaged or has other columns than its table.
+    """
+    return tables.read(path, table)[tables.schema(table).names]
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read what a Parquet file says about its making.
+
+    Raises:
+        ArtefactError: If the file cannot be read or says nothing.
+    """
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtefactError(f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again") from error
+    if _PROVENANCE not in metadata:
+        raise ArtefactError(f"{path}: was not written by HyperMix (no provenance in its metadata); delete it")
+    provenance: dict[str, Any] = json.loads(metadata[_PROVENANCE])
+    return provenance

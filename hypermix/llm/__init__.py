@@ -1,0 +1,1 @@
+"""The one door to language models: stored answers first, then the endpoint."""

@@ -1,0 +1,204 @@
+"""The report: one HTML file that asks no host for anything.
+
+A Content-Security-Policy allows exactly the style sheet and the script that stand in the file, by their hashes, so a
+text that a language model wrote cannot run even if an escape were missing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from hypermix.report import browse, figure, section
+from hypermix.report.format import count, percent
+from hypermix.report.outcome import OUTCOMES, find_outcome
+
+_STATIC_ROWS = 20
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that a report shows.
+
+    Attributes:
+        runs: The table ``runs``.
+        summary: The table ``summary``.
+        comparisons: The table ``comparisons``.
+        costs: The table ``costs``; augmenters without a language model have no row.
+        verdict: What `hypermix.stats` judged.
+        synthetic: A sample of synthetic rows with their keys, drawn by the caller.
+        n_synthetic_total: How many synthetic rows the sample was drawn from.
+        labels: For each dataset its labels in label order.
+        baselines: The augmenters that others are compared with.
+        config_yaml: The config of the experiment, without secrets.
+        versions: The version of each program, by its name.
+        seeds: The data seeds and trials, by what they seed.
+        commands: What to type to get the same results, a command an entry.
+        notices: What a reader must know before the numbers, a sentence an entry.
+    """
+
+    runs: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    costs: pd.DataFrame
+    verdict: Mapping[str, Any]
+    synthetic: pd.DataFrame
+    n_synthetic_total: int
+    labels: Mapping[str, Sequence[str]]
+    baselines: Sequence[str]
+    config_yaml: str
+    versions: Mapping[str, str]
+    seeds: Mapping[str, Sequence[int]]
+    commands: Sequence[str]
+    notices: Sequence[str]
+
+
+def render(data: ReportData) -> str:
+    """Write the report.
+
+    Args:
+        data: What it shows.
+
+    Returns:
+        HTML; equal data give equal text.
+
+    Raises:
+        ArtefactError: If the tables, the labels and the verdict do not fit each other.
+    """
+    environment = Environment(
+        loader=PackageLoader("hypermix.report", "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = (_source(environment, name) for name in ("report.css", "report.js"))
+    page = environment.get_template("report.html.j2").render(
+        **_verdict_words(data),
+        **_number_words(data),
+        **_row_words(data),
+        data=data,
+        style=Markup(style),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - a file of this package
+        policy=_policy(style, script),
+    )
+    # Lone surrogates have no UTF-8 form, so no file could hold them.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _policy(style: str, script: str) -> str:
+    hashes = {name: f"'sha256-{_sha256(text)}'" for name, text in (("style", style), ("script", script))}
+    return (
+        f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _verdict_words(data: ReportData) -> dict[str, Any]:
+    entries = section.verdict_entries(data.verdict)
+    used = {entry["outcome"].key for entry in entries}
+    return {
+        "headline": data.verdict["headline"],
+        "outcome": find_outcome(data.verdict["outcome"]),
+        "verdicts": entries,
+        "legend": [outcome for outcome in OUTCOMES.values() if outcome.key in used],
+        "level": f"{100 * data.verdict['level']:g} %",
+        "alpha": f"{data.verdict['alpha']:g}",
+    }
+
+
+def _number_words(data: ReportData) -> dict[str, Any]:
+    outcomes = section.verdict_outcomes(data.verdict)
+    return {
+        "sizes": section.experiment_size(data.runs),
+        "accuracy_figures": _accuracy_figures(data),
+        "accuracy_groups": section.accuracy_groups(data.runs, data.summary),
+        "measure_names": section.measure_names(),
+        "measure_groups": section.measure_groups(data.summary),
+        "difference_figures": _difference_figures(data, outcomes),
+        "difference_groups": section.difference_groups(data.comparisons, outcomes),
+        "cost_rows": section.cost_rows(data.costs),
+        "total_cost": section.total_cost(data.costs),
+        "without_llm": section.without_llm(data.runs, data.costs),
+    }
+
+
+def _accuracy_figures(data: ReportData) -> list[tuple[str, Markup]]:
+    if data.summary.empty:
+        return []
+    chance = {dataset: 1 / len(names) for dataset, names in data.labels.items() if names}
+    return [
+        (
+            layout,
+            Markup(  # noqa: S704 - figures escape their texts
+                figure.accuracy_figure(
+                    data.runs,
+                    data.summary,
+                    baselines=data.baselines,
+                    chance=chance,
+                    width_px=width_px,
+                    name=f"accuracy-{layout}",
+                )
+            ),
+        )
+        for layout, width_px in _layouts()
+    ]
+
+
+def _difference_figures(data: ReportData, outcomes: Mapping[figure.OutcomeKey, str]) -> list[tuple[str, Markup]]:
+    if data.comparisons.empty:
+        return []
+    return [
+        (
+            layout,
+            Markup(  # noqa: S704 - figures escape their texts
+                figure.difference_figure(
+                    data.comparisons, outcomes=outcomes, width_px=width_px, name=f"difference-{layout}"
+                )
+            ),
+        )
+        for layout, width_px in _layouts()
+    ]
+
+
+def _layouts() -> tuple[tuple[str, float], ...]:
+    return ("wide", figure.WIDE_PX), ("narrow", figure.NARROW_PX)
+
+
+def _row_words(data: ReportData) -> dict[str, Any]:
+    rows = browse.browsable_rows(data.synthetic, data.labels)
+    return {
+        "rows_json": Markup(browse.inert_json(rows)),  # noqa: S704 - its markup characters are escaped
+        "static_rows": [_static_row(row) for row in rows[:_STATIC_ROWS]],
+        "n_rows": count(len(rows)),
+        "n_total": count(data.n_synthetic_total),
+        "is_sample": len(rows) < data.n_synthetic_total,
+        "row_augmenters": list(dict.fromkeys(row["augmenter"] for row in rows)),
+        "row_labels": sorted({row["label"] for row in rows if row["label"] is not None}),
+        "row_reasons": sorted({row["reason"] for row in rows if row["reason"] is not None}),
+    }
+
+
+def _static_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = row["soft_label"] or []
+    return {
+        **row,
+        "shares": ", ".join(f"{name} {percent(share)} %" for name, share in pairs),
+        "mass": percent(row["label_mass"]),
+    }

@@ -1,0 +1,148 @@
+"""aggregate: the tables of an experiment, its verdict and its report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from hypermix import tables
+from hypermix.config import experiment
+from hypermix.config.load import load_config
+from hypermix.config.model import Config
+from hypermix.errors import ArtefactError
+from hypermix.files import read_provenance, write_table, write_text
+from hypermix.report.console import summary_lines
+from hypermix.report.page import ReportData, render
+from hypermix.stats.summarize import compare, summarize
+from hypermix.stats.verdict import judge
+from hypermix.steps.provenance import describe
+
+_LOG = logging.getLogger(__name__)
+_SHOWN_STALE = 3
+_PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
+
+
+def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[str, Path]) -> None:
+    """Write the tables, the verdict and the report of an experiment.
+
+    Args:
+        slice_json: The slice of `aggregate`: the whole config but for what changes no result.
+        inputs: The files of each kind: ``metrics``, ``synthetic``, ``receipt``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``verdict`` and ``report`` go.
+
+    Raises:
+        ArtefactError: If a file was made with other settings than the config's.
+    """
+    config = load_config(json.loads(slice_json)["config"])
+    provenance = {path: read_provenance(path) for kind in ("metrics", "synthetic") for path in inputs[kind]}
+    _check_slices(config, provenance)
+    baselines, level = experiment.baselines(config), config.report.level
+    runs = tables.read(inputs["metrics"], "metrics")
+    summary = summarize(runs, level)
+    comparisons = compare(runs, baselines, level)
+    verdict = judge(comparisons, summary, baselines, config.report.alpha, level)
+    receipts = tables.read(inputs["receipt"], "receipt")
+    frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(receipts)}
+    described = describe("aggregate", slice_json, {}, {str(position): path for position, path in enumerate(provenance)})
+    for name, frame in frames.items():
+        write_table(outputs[name], tables.from_columns(name, frame), described)
+    write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    rows = tables.read(inputs["synthetic"], "synthetic")
+    data = ReportData(
+        **frames,
+        verdict=verdict,
+        synthetic=_sample(rows, config.report.rows),
+        n_synthetic_total=len(rows),
+        labels=_labels(provenance),
+        baselines=baselines,
+        config_yaml=yaml.safe_dump(json.loads(slice_json)["config"], sort_keys=False, allow_unicode=True),
+        versions=_versions(),
+        seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
+        commands=["snakemake --cores all"],
+        notices=[*_short_classes(provenance), *_shortfalls(receipts)],
+    )
+    write_text(outputs["report"], render(data))
+    for line in summary_lines(verdict, str(outputs["report"])):
+        _LOG.info("%s", line)
+
+
+def _check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Refuse what was made with other settings, which Snakemake cannot see once its own records are lost."""
+    stale = [f"{path} ({stage})" for path, made in provenance.items() for stage in _other_stages(config, path, made)]
+    if stale:
+        more = f" and {len(stale) - _SHOWN_STALE} more" if len(stale) > _SHOWN_STALE else ""
+        raise ArtefactError(
+            f"made with other settings than the config's: {', '.join(stale[:_SHOWN_STALE])}{more}; delete these files, or "
+            "run snakemake with --forcerun and the stage in brackets; stored answers are not paid again"
+        )
+
+
+def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[str]:
+    keys = {name: str(value) for name, value in tables.path_keys(path).items()}
+    wanted = {
+        "prepare": experiment.prepare_slice(config, keys["dataset"]),
+        "subsample": experiment.subsample_slice(config),
+        "augment": experiment.augment_slice(config, keys["dataset"], keys["augmenter"]),
+    }
+    if "classifier" in keys:
+        wanted["train"] = experiment.train_slice(config, keys["classifier"])
+        wanted["evaluate"] = experiment.evaluate_slice()
+    return [stage for stage, slice_json in wanted.items() if made["slices"].get(stage) != json.loads(slice_json)]
+
+
+def _costs(receipts: pd.DataFrame) -> pd.DataFrame:
+    asked = receipts[receipts["llm"].notna()]
+    counts = [name for name in tables.schema("costs").names if name in receipts and name not in ("augmenter", "llm")]
+    sums = asked.groupby(["augmenter", "llm"], sort=True)[[*counts, "rows_kept"]].sum(min_count=1).reset_index()
+    per_row = sums["usd"] / sums["rows_kept"].where(sums["rows_kept"] > 0)
+    return sums.assign(usd_per_kept_row=per_row)[tables.schema("costs").names]
+
+
+def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Take rows at even distances, so that every draw is shown."""
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[[position * len(rows) // most for position in range(most)]].reset_index(drop=True)
+
+
+def _labels(provenance: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[str]]:
+    return {str(made["keys"]["dataset"]): made["labels"] for made in provenance.values() if "labels" in made}
+
+
+def _short_classes(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str]:
+    told = [
+        f"{made['keys']['dataset']}, {split} of {made['keys']['subsample']}: the class {label!r} has {count} rows, "
+        f"{asked} were asked; all of them are taken."
+        for made in provenance.values()
+        for split, classes in made.get("short", {}).items()
+        for label, (count, asked) in classes.items()
+    ]
+    return dict.fromkeys(told)
+
+
+def _shortfalls(receipts: pd.DataFrame) -> Iterable[str]:
+    short = receipts[receipts["rows_kept"] < receipts["rows_wanted"]]
+    for (dataset, augmenter), draws in short.groupby(["dataset", "augmenter"], sort=True):
+        missing = int((draws["rows_wanted"] - draws["rows_kept"]).sum())
+        yield (
+            f"{dataset}, {augmenter}: {missing} of {int(draws['rows_wanted'].sum())} rows are missing in {len(draws)} "
+            "draws, since no usable answer came in the tries allowed."
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("hypermix", *_PACKAGES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

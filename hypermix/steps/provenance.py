@@ -1,0 +1,46 @@
+"""What every artefact says about its making, enough to explain a number without the workflow's own records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hypermix import __version__
+from hypermix.files import read_provenance
+from hypermix.hashing import file_digest
+
+
+def describe(
+    stage: str, slice_json: str, keys: Mapping[str, str | int], inputs: Mapping[str, Path], **more: Any
+) -> dict[str, Any]:
+    """Build the provenance of a stage's outputs.
+
+    Args:
+        stage: The stage that writes.
+        slice_json: What it may see of the config.
+        keys: The partition keys of its outputs, seeds among them.
+        inputs: The files it reads, by what they are.
+        **more: What else belongs to the outputs, such as the label order.
+
+    Returns:
+        ``hypermix`` (version), ``keys``, ``inputs`` (SHA-256 by name), ``slices`` (those of this stage and of all before
+        it), and what `more` holds. No time and no path: equal inputs give equal bytes.
+    """
+    slices = merge_slices(path for path in inputs.values() if path.suffix == ".parquet")
+    return {
+        "hypermix": __version__,
+        "keys": dict(keys),
+        "inputs": {name: file_digest(path) for name, path in inputs.items()},
+        "slices": {**slices, stage: json.loads(slice_json)},
+        **more,
+    }
+
+
+def merge_slices(artefacts: Iterable[Path]) -> dict[str, Any]:
+    """Collect the slices of all stages that some artefacts went through; a user's own Parquet file has none."""
+    merged: dict[str, Any] = {}
+    for path in artefacts:
+        merged.update(read_provenance(path).get("slices", {}))
+    return merged

@@ -1,0 +1,216 @@
+"""The schema of every table that HyperMix writes, and the reader that gives partition keys their types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypermix.errors import ArtefactError, accepted
+
+TEXT = pa.string()
+COUNT = pa.int64()
+REAL = pa.float64()
+SHARES = pa.list_(pa.float64())
+
+KEYS: dict[str, pa.DataType] = {
+    "dataset": TEXT,
+    "subsample": TEXT,
+    "data_seed": COUNT,
+    "augmenter": TEXT,
+    "classifier": TEXT,
+    "trial": COUNT,
+}
+"""The partition keys, in the order in which they stand in a path."""
+
+_METRICS = ("accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")
+_COUNTS = ("n_train", "n_synthetic", "n_test", "steps", "best_epoch")
+_CELL = {key: KEYS[key] for key in ("dataset", "subsample", "augmenter", "classifier")}
+_ROWS = {"id": TEXT, "text": TEXT, "label": TEXT}
+_METRIC_COLUMNS = {**dict.fromkeys(_COUNTS, COUNT), **dict.fromkeys(_METRICS, REAL)}
+
+METRICS: tuple[str, ...] = _METRICS
+"""The measures of a run, in the order of their columns."""
+
+
+def _schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in columns.items()])
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    name: _schema(columns)
+    for name, columns in {
+        "train": _ROWS,
+        "validation": _ROWS,
+        "test": _ROWS,
+        "synthetic": {
+            **_ROWS,
+            "soft_label": SHARES,
+            "label_source": TEXT,
+            "label_mass": REAL,
+            "source_ids": pa.list_(TEXT),
+            "llm": TEXT,
+            "request_key": TEXT,
+            "kept": pa.bool_(),
+            "reason": TEXT,
+        },
+        "receipt": {
+            "llm": TEXT,
+            "requests_paid": COUNT,
+            "requests_replayed": COUNT,
+            "requests_unknown": COUNT,
+            "prompt_tokens": COUNT,
+            "completion_tokens": COUNT,
+            "usd": REAL,
+            "rows_wanted": COUNT,
+            "rows_kept": COUNT,
+            "seconds": REAL,
+        },
+        "predictions": {"id": TEXT, "split": TEXT, "label": TEXT, "predicted": TEXT, "probabilities": SHARES},
+        "history": {
+            "epoch": COUNT,
+            "step": COUNT,
+            "train_loss": REAL,
+            "validation_accuracy": REAL,
+            "learning_rate": REAL,
+            "seconds": REAL,
+        },
+        "metrics": _METRIC_COLUMNS,
+        "runs": {**KEYS, **_METRIC_COLUMNS},
+        "summary": {
+            **_CELL,
+            "metric": TEXT,
+            "n_seeds": COUNT,
+            "n_runs": COUNT,
+            "mean": REAL,
+            "sd": REAL,
+            "ci_low": REAL,
+            "ci_high": REAL,
+        },
+        "comparisons": {
+            **_CELL,
+            "baseline": TEXT,
+            "metric": TEXT,
+            "n_pairs": COUNT,
+            "mean_difference": REAL,
+            "ci_low": REAL,
+            "ci_high": REAL,
+            "p_value": REAL,
+            "p_adjusted": REAL,
+            "test": TEXT,
+            "effect_size": REAL,
+            "pairs_needed": COUNT,
+        },
+        "costs": {
+            "augmenter": TEXT,
+            "llm": TEXT,
+            "requests_paid": COUNT,
+            "requests_replayed": COUNT,
+            "requests_unknown": COUNT,
+            "prompt_tokens": COUNT,
+            "completion_tokens": COUNT,
+            "usd": REAL,
+            "usd_per_kept_row": REAL,
+        },
+    }.items()
+}
+"""The columns of each table, by the name of its file."""
+
+_PARTITION = re.compile(r"^(\w+)=(.*)$")
+
+
+def schema(table: str) -> pa.Schema:
+    """Return the schema of a table.
+
+    Raises:
+        ArtefactError: If there is no table of this name.
+    """
+    if table not in SCHEMAS:
+        raise ArtefactError(f"no table is called {table!r}: {accepted(table, SCHEMAS)}")
+    return SCHEMAS[table]
+
+
+def from_columns(table: str, columns: Mapping[str, Iterable[Any]] | pd.DataFrame) -> pa.Table:
+    """Build a table with exactly its schema.
+
+    Args:
+        table: The table's name, a key of `SCHEMAS`.
+        columns: A frame, or a sequence for each column; None and NaN in text columns become null.
+
+    Raises:
+        ArtefactError: If a column is missing, unknown or of another type.
+    """
+    wanted = schema(table)
+    given = list(columns)
+    if set(given) != set(wanted.names):
+        missing = sorted(set(wanted.names) - set(given))
+        unknown = sorted(set(given) - set(wanted.names))
+        raise ArtefactError(f"the table {table!r} lacks the columns {missing} and has the unknown columns {unknown}")
+    try:
+        arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in wanted]
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ArtefactError(f"a column of the table {table!r} has the wrong type: {error}") from error
+    return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def path_keys(path: Path) -> dict[str, str | int]:
+    """Read the partition keys from a path, with their types.
+
+    Args:
+        path: A path with parts such as ``data_seed=7``.
+
+    Returns:
+        The keys in the order of the path; seeds as integers.
+    """
+    matches = (_PARTITION.match(part) for part in path.parts)
+    pairs = [match.groups() for match in matches if match and match.group(1) in KEYS]
+    return {key: int(value) if KEYS[key] == COUNT else value for key, value in pairs}
+
+
+def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
+    """Read all files of one table, with their partition keys as typed columns.
+
+    Args:
+        source: A file, a folder that is searched for ``TABLE.parquet``, or the files.
+        table: The table's name, such as ``metrics``.
+
+    Returns:
+        One frame: the keys found in the paths, then the table's columns; files in the order of their paths.
+
+    Raises:
+        ArtefactError: If no file is found, or one cannot be read or lacks columns.
+    """
+    paths = _find(source, table)
+    frames = [_read_one(path, table) for path in paths]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
+    if isinstance(source, (str, Path)):
+        root = Path(source)
+        paths = sorted(root.rglob(f"{table}.parquet")) if root.is_dir() else [root]
+    else:
+        paths = list(source)
+    if not paths:
+        raise ArtefactError(f"{source}: holds no {table}.parquet; run snakemake first")
+    return paths
+
+
+def _read_one(path: Path, table: str) -> pd.DataFrame:
+    try:
+        found = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtefactError(f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again") from error
+    wanted = schema(table)
+    if not found.schema.equals(wanted, check_metadata=False):
+        raise ArtefactError(f"{path}: has the columns {found.schema.names}, the table {table!r} has {wanted.names}; delete it")
+    frame = found.replace_schema_metadata(None).to_pandas()
+    for position, (key, value) in enumerate(path_keys(path).items()):
+        if key not in frame.columns:
+            frame.insert(position, key, value)
+    return frame

@@ -1,0 +1,206 @@
+"""All lists of packages name the same versions, and nothing unpinned is installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import hypermix
+from tests.architecture.kept import kept_texts
+from tests.architecture.source import ROOT
+
+REQUIREMENTS = ROOT / "requirements"
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+PYTHON = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.9",
+    "sys_platform": "linux",
+    "platform_machine": "x86_64",
+}
+CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
+UNPINNED = {"pip"}
+# Taken apart, so that this file does not name them itself.
+HOSTS = re.compile(r"\b(?:pypi\.o[r]g|pythonhosted\.o[r]g|anaconda\.o[r]g|download\.pytorch\.o[r]g|npmjs\.o[r]g)\b")
+
+
+def read(name: str) -> str:
+    return (REQUIREMENTS / name).read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[str]:
+    """Cut a requirements file into one text a requirement, its hashes included."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith(("#", "-r "))]
+
+
+def requirements(text: str) -> list[Requirement]:
+    return [Requirement(block.split(" --hash")[0].split(" #")[0].strip()) for block in blocks(text)]
+
+
+def names(text: str) -> set[str]:
+    return {canonicalize_name(found.name) for found in requirements(text)}
+
+
+def pins(text: str) -> set[tuple[str, str]]:
+    """Return all (name, version) pairs, whatever their markers."""
+    return {(canonicalize_name(found.name), str(found.specifier).removeprefix("==")) for found in requirements(text)}
+
+
+def versions(text: str) -> dict[str, str]:
+    """Map each package to the version that Python 3.11 on Linux gets."""
+    return {
+        canonicalize_name(found.name): str(found.specifier).removeprefix("==")
+        for found in requirements(text)
+        if found.marker is None or found.marker.evaluate(PYTHON)
+    }
+
+
+def environment_pins(document: dict[str, Any]) -> dict[str, str]:
+    """Map each package of a conda environment to its version, under its name in the requirements."""
+    plain = [entry for entry in document["dependencies"] if isinstance(entry, str)]
+    inner = [line for entry in document["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
+    pairs = [entry.replace("==", "=").partition("=") for entry in [*plain, *inner]]
+    return {CONDA_NAMES.get(name, name): version for name, _, version in pairs if name != "python"}
+
+
+def differing(document: dict[str, Any], wanted: dict[str, str]) -> list[str]:
+    """List the packages of a conda environment whose version is not that of the requirements."""
+    found = environment_pins(document)
+    return [
+        f"{name} is {version or 'not pinned'}, requirements/ has {wanted.get(name)}"
+        for name, version in found.items()
+        if name not in UNPINNED and version != wanted.get(name)
+    ]
+
+
+def without_hash(text: str) -> list[str]:
+    return [block for block in blocks(text) if "--hash=sha256:" not in block]
+
+
+def not_pinned(text: str) -> list[str]:
+    return [str(found) for found in requirements(text) if not re.fullmatch(r"==[^*,]+", str(found.specifier))]
+
+
+def hosts(texts: list[tuple[str, str]]) -> list[str]:
+    return [f"{path}: names {found.group()}" for path, text in texts if (found := HOSTS.search(text))]
+
+
+def environment(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "envs" / name).read_text(encoding="utf-8"))
+    return document
+
+
+ALL_VERSIONS = {**versions(read("dev.txt")), **versions(read("models.txt")), **versions(read("torch.txt"))}
+RUN_NAMES = names(read("run.in")) | names(read("models.in")) | names(read("torch.txt"))
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_environment_has_required_versions(path: Path) -> None:
+    assert differing(environment(path.name), ALL_VERSIONS) == []
+
+
+def test_environments_hold_all_direct_packages() -> None:
+    assert RUN_NAMES - environment_pins(environment("hypermix.yaml")).keys() == set()
+    assert RUN_NAMES | names(read("dev.in")) == environment_pins(environment("dev.yaml")).keys() - UNPINNED
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_environment_uses_one_channel(path: Path) -> None:
+    assert environment(path.name)["channels"] == ["conda-forge", "nodefaults"]
+
+
+@pytest.mark.parametrize("stem", ["run", "dev", "models"])
+def test_compiled_file_holds_its_source(stem: str) -> None:
+    assert names(read(f"{stem}.in")) - names(read(f"{stem}.txt")) == set()
+
+
+def test_dev_pins_include_run_pins() -> None:
+    assert pins(read("run.txt")) - pins(read("dev.txt")) == set()
+    assert versions(read("run.txt")).items() <= versions(read("dev.txt")).items()
+
+
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt"])
+def test_every_requirement_has_hashes(name: str) -> None:
+    assert without_hash(read(name)) == []
+
+
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt", "torch.txt"])
+def test_every_requirement_is_pinned(name: str) -> None:
+    assert not_pinned(read(name)) == []
+
+
+def test_torch_brings_nothing_unpinned() -> None:
+    found = [Requirement(text) for text in importlib.metadata.requires("torch") or []]
+    # Its CUDA libraries are pinned by torch itself.
+    own = [need for need in found if not re.match(r"nvidia-|cuda-|triton", need.name)]
+    needed = {
+        canonicalize_name(need.name) for need in own if need.marker is None or need.marker.evaluate({"extra": ""})
+    }
+
+    assert needed - versions(read("run.txt")).keys() == set()
+
+
+def test_run_and_dev_ask_alike() -> None:
+    assert "-r run.in" in read("dev.in").splitlines()
+
+
+def test_project_takes_its_lists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    files = project["tool"]["setuptools"]["dynamic"]["dependencies"]["file"]
+
+    assert {name for path in files for name in names((ROOT / path).read_text(encoding="utf-8"))} == RUN_NAMES
+    assert project["project"]["dynamic"] == ["version", "dependencies"]
+
+
+def test_citation_and_changelog_name_the_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+    assert citation["version"] == hypermix.__version__
+    assert hypermix.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_file_names_a_registry() -> None:
+    assert hosts(kept_texts()) == []
+
+
+# The checks can fail.
+
+
+def test_differing_version_is_found() -> None:
+    document = {"dependencies": ["python=3.11", "pip", "pytorch=2.0", "rich", {"pip": ["openai==1", "yte==2"]}]}
+
+    assert differing(document, {"torch": "2.1", "rich": "3", "openai": "1"}) == [
+        "torch is 2.0, requirements/ has 2.1",
+        "rich is not pinned, requirements/ has 3",
+        "yte is 2, requirements/ has None",
+    ]
+
+
+def test_marker_decides_the_version() -> None:
+    text = "numpy==1 ; python_full_version < '3.12' \\\n    --hash=sha256:a\nnumpy==2 ; python_full_version >= '3.12'\n"
+
+    assert versions(text) == {"numpy": "1"}
+    assert pins(text) == {("numpy", "1"), ("numpy", "2")}
+
+
+def test_missing_hash_is_found() -> None:
+    assert without_hash("a==1 \\\n    --hash=sha256:b\n    # via c\nd==2\n") == ["d==2"]
+
+
+@pytest.mark.parametrize("text", ["a", "a>=1", "a==1.*", "a==1,<2"])
+def test_missing_pin_is_found(text: str) -> None:
+    assert not_pinned(f"{text}\nb==1\n") == [str(Requirement(text))]
+
+
+def test_registry_is_found() -> None:
+    host = ".".join(("files", "pythonhosted", "org"))
+
+    assert hosts([("a.md", f"from {host}/x"), ("b.md", "none")]) == [f"a.md: names {host.removeprefix('files.')}"]

@@ -1,0 +1,226 @@
+"""Small experiments for the tests of the report: tables with the real columns and made-up numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hypermix import tables
+from hypermix.report.page import ReportData
+
+HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
+"""A text that tries to leave its place."""
+
+AUGMENTERS = ("none", "duplicate", "gpt3mix", "eda")
+BASELINES = ("none", "duplicate")
+_SHIFT = {"none": 0.0, "duplicate": 0.006, "gpt3mix": 0.031, "eda": -0.012}
+
+
+def make_runs(
+    augmenters: Sequence[str] = AUGMENTERS,
+    seeds: Sequence[int] = (101, 102, 103),
+    datasets: Sequence[str] = ("rt",),
+    subsamples: Sequence[str] = ("16s",),
+) -> pd.DataFrame:
+    """Make the table ``runs`` with two trials a data seed."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for dataset in datasets:
+        for subsample in subsamples:
+            for seed in seeds:
+                base = 0.66 + 0.05 * rng.random()
+                for augmenter in augmenters:
+                    for trial in (1, 2):
+                        accuracy = base + _SHIFT.get(augmenter, 0.01) + 0.02 * rng.random()
+                        rows.append(_run(dataset, subsample, seed, augmenter, trial, accuracy))
+    return pd.DataFrame(rows)
+
+
+def _run(dataset: str, subsample: str, seed: int, augmenter: str, trial: int, accuracy: float) -> dict[str, Any]:
+    keys = {"dataset": dataset, "subsample": subsample, "data_seed": seed, "augmenter": augmenter}
+    counts = {"n_train": 32, "n_synthetic": 32, "n_test": 500, "steps": 40, "best_epoch": 3}
+    measures = dict.fromkeys(tables.METRICS, accuracy)
+    return {**keys, "classifier": "minilm", "trial": trial, **counts, **measures}
+
+
+def make_summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Make the table ``summary``; one data seed has no spread and no interval."""
+    keys = ["dataset", "subsample", "augmenter", "classifier"]
+    rows = []
+    for key, group in runs.groupby(keys, sort=False):
+        for metric in tables.METRICS:
+            means = group.groupby("data_seed")[metric].mean()
+            n = len(means)
+            sd = float(means.std(ddof=1)) if n > 1 else math.nan
+            half = 4.3 * sd / math.sqrt(n)
+            mean = float(means.mean())
+            numbers = {"n_seeds": n, "n_runs": len(group), "mean": mean, "sd": sd}
+            bounds = {"ci_low": mean - half, "ci_high": mean + half}
+            rows.append({**dict(zip(keys, tuple(key), strict=True)), "metric": metric, **numbers, **bounds})
+    return pd.DataFrame(rows)
+
+
+def make_comparisons(runs: pd.DataFrame, baselines: Sequence[str] = BASELINES) -> pd.DataFrame:
+    """Make the table ``comparisons`` for the accuracy."""
+    rows = []
+    for key, group in runs.groupby(["dataset", "subsample", "classifier"], sort=False):
+        means = group.groupby(["augmenter", "data_seed"])["accuracy"].mean()
+        for augmenter in dict.fromkeys(group["augmenter"]):
+            for baseline in baselines:
+                if augmenter in (baseline, "none") or baseline not in means.index:
+                    continue
+                difference = means[augmenter] - means[baseline]
+                rows.append(
+                    _comparison(
+                        dict(zip(("dataset", "subsample", "classifier"), tuple(key), strict=True)),
+                        augmenter,
+                        baseline,
+                        difference,
+                    )
+                )
+    return pd.DataFrame(rows)
+
+
+def _comparison(keys: dict[str, Any], augmenter: str, baseline: str, difference: pd.Series[float]) -> dict[str, Any]:
+    n = len(difference)
+    mean = float(difference.mean())
+    half = 4.3 * float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    p = 2 / 2**n if n > 1 else math.nan
+    return {
+        **keys,
+        "augmenter": augmenter,
+        "baseline": baseline,
+        "metric": "accuracy",
+        "n_pairs": n,
+        "mean_difference": mean,
+        "ci_low": mean - half,
+        "ci_high": mean + half,
+        "p_value": p,
+        "p_adjusted": min(1.0, 2 * p),
+        "test": "exact sign-flip" if n > 1 else "none",
+        "effect_size": 0.8 if n > 1 else math.nan,
+        "pairs_needed": 14.0 if n > 1 else math.nan,
+    }
+
+
+def make_verdict(comparisons: pd.DataFrame, outcome: str = "cannot_tell") -> dict[str, Any]:
+    """Make a verdict in which every comparison has the same outcome."""
+    verdicts = []
+    table = comparisons[~comparisons["augmenter"].isin(BASELINES)] if len(comparisons) else comparisons
+    for key, group in (
+        table.groupby(["dataset", "subsample", "classifier", "augmenter"], sort=False) if len(table) else []
+    ):
+        dataset, subsample, classifier, augmenter = (str(part) for part in tuple(key))
+        baselines = [
+            {
+                "baseline": row["baseline"],
+                "outcome": outcome,
+                "mean": 0.68,
+                **{
+                    name: None if pd.isna(row[name]) else row[name]
+                    for name in (
+                        "mean_difference",
+                        "ci_low",
+                        "ci_high",
+                        "p_value",
+                        "p_adjusted",
+                        "n_pairs",
+                        "pairs_needed",
+                    )
+                },
+            }
+            for row in group.to_dict("records")
+        ]
+        n = int(group["n_pairs"].iloc[0])
+        sentence = (
+            f"{augmenter} cannot be told apart from none with {n} data seeds: accuracy changed by +3.1 points (95 % "
+            f"interval -3.0 to +9.4), and no test over {n} seeds can reach p = 0.05; at least 6 are needed."
+        )
+        where = {"dataset": dataset, "subsample": subsample, "classifier": classifier, "augmenter": augmenter}
+        verdicts.append(
+            {**where, "outcome": outcome, "sentence": sentence, "n_seeds": n, "mean": 0.7, "baselines": baselines}
+        )
+    headline = "Cannot be told from 3 data seeds whether gpt3mix or eda helps on rt."
+    return {
+        "headline": headline,
+        "outcome": outcome,
+        "metric": "accuracy",
+        "alpha": 0.05,
+        "level": 0.95,
+        "verdicts": verdicts,
+    }
+
+
+def make_costs() -> pd.DataFrame:
+    """Make the table ``costs``: a model that runs here, a priced one, one without a price."""
+    columns = tables.schema("costs").names
+    rows = [
+        ("gpt3mix", "local", 96, 0, 0, 41200, 5120, 0.0, 0.0),
+        ("gpt3mix-hosted", "luna", 1200, 96, 1, 512000, 61000, 0.0817, 0.000071),
+        ("gpt3mix-lab", "lab", 40, 0, 0, 18000, 2100, None, None),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def make_synthetic(n: int = 120, labels: Sequence[str] = ("negative", "positive")) -> pd.DataFrame:
+    """Make synthetic rows with their keys; every sixth is rejected, the first is hostile, the second long."""
+    rng = np.random.default_rng(3)
+    texts = (
+        "a warm , funny , engaging film",
+        "the plot drifts without a point",
+        "it never quite finds its feet , but charms",
+    )
+    rows = []
+    for index in range(n):
+        kept = index % 6 != 5
+        shares = rng.dirichlet(np.full(len(labels), 0.6))
+        text = HOSTILE if index == 0 else "long " * 2000 if index == 1 else f"{texts[index % 3]} ({index})"
+        rows.append(
+            {
+                "dataset": "rt",
+                "subsample": "16s",
+                "data_seed": 2**62 + 1,
+                "augmenter": "gpt3mix" if index % 3 else "eda",
+                "trial": 1 + index % 2,
+                "id": f"{index:016x}",
+                "text": text if kept or index % 4 else None,
+                "label": labels[int(shares.argmax())] if kept else None,
+                "soft_label": shares if kept else None,
+                "label_source": "logprobs" if kept else None,
+                "label_mass": 0.93 if kept else math.nan,
+                "source_ids": ["aa", "bb"],
+                "llm": "local" if index % 3 else None,
+                "request_key": "k",
+                "kept": kept,
+                "reason": None if kept else ("no label" if index % 4 else "duplicate"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def make_report(**changes: Any) -> ReportData:
+    """Make the data of a report; keyword arguments replace its fields."""
+    runs = changes.get("runs", make_runs())
+    comparisons = changes.get("comparisons", make_comparisons(runs))
+    synthetic = changes.get("synthetic", make_synthetic())
+    fields: dict[str, Any] = {
+        "runs": runs,
+        "summary": make_summary(runs),
+        "comparisons": comparisons,
+        "costs": make_costs(),
+        "verdict": make_verdict(comparisons),
+        "synthetic": synthetic,
+        "n_synthetic_total": 10 * len(synthetic),
+        "labels": {"rt": ["negative", "positive"]},
+        "baselines": list(BASELINES),
+        "config_yaml": "datasets:\n  rt: {source: packaged, name: rt-snippets}\nseeds: {data: [101, 102, 103]}\n",
+        "versions": {"hypermix": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
+        "seeds": {"data seeds": [101, 102, 103], "trials": [1, 2]},
+        "commands": ["make run", "snakemake --cores all --configfile config/config.yaml"],
+        "notices": ["rt: class 'positive' has 3 rows, 16 were asked."],
+    }
+    return ReportData(**{**fields, **changes})

@@ -1,0 +1,36 @@
+import json
+import sys
+from pathlib import Path
+
+from hypermix.report.console import summary_lines
+
+
+rule aggregate:
+    input:
+        metrics=all_of(artefact("evaluate", RUN, "metrics")),
+        synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
+        receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
+    output:
+        **{name: f"{RESULTS}/aggregate/{name}.parquet" for name in ["runs", "summary", "comparisons", "costs"]},
+        verdict=f"{RESULTS}/aggregate/verdict.json",
+        report=f"{RESULTS}/aggregate/report.html",
+    log:
+        f"{RESULTS}/logs/aggregate.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        slice=experiment.aggregate_slice(CONFIG),
+    message:
+        "aggregate {RESULTS}"
+    script:
+        "../scripts/aggregate.py"
+
+
+onsuccess:
+    verdict = Path(rules.aggregate.output.verdict)
+    if verdict.is_file():
+        told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report)
+        sys.stderr.write("\n".join(["", *told, ""]))

@@ -1,0 +1,21 @@
+rule augment:
+    input:
+        train=splits("subsample", DRAW)["train"],
+    output:
+        synthetic=artefact("augment", AUGMENTATION, "synthetic"),
+        receipt=artefact("receipts", AUGMENTATION, "receipt"),
+    log:
+        f"{RESULTS}/logs/augment/{AUGMENTATION}.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: CONFIG.threads.augment
+    resources:
+        mem_mb=2000,
+    priority: 1
+    params:
+        slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
+        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads},
+    message:
+        "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
+    script:
+        "../scripts/augment.py"

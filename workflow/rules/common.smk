@@ -1,0 +1,66 @@
+"""The checked config, the paths of all artefacts, and what each rule may see of the config."""
+
+from functools import cache
+
+from snakemake.exceptions import WorkflowError
+
+from hypermix.config import experiment
+from hypermix.config.load import load_config
+from hypermix.errors import HypermixError
+
+try:
+    CONFIG = load_config(config)
+    RUNS = experiment.runs(CONFIG)
+except HypermixError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = CONFIG.results
+SPLITS = ["train", "validation", "test"]
+
+# Each path is its key; a later stage adds what it depends on.
+DRAW = "dataset={dataset}/subsample={subsample}/data_seed={data_seed}"
+AUGMENTATION = f"{DRAW}/augmenter={{augmenter}}/trial={{trial}}"
+RUN = f"{DRAW}/augmenter={{augmenter}}/classifier={{classifier}}/trial={{trial}}"
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9_-]+",
+    subsample="[0-9.]+[sf]",
+    data_seed="[0-9]+",
+    augmenter="[A-Za-z0-9_-]+",
+    classifier="[A-Za-z0-9_-]+",
+    trial="[0-9]+",
+
+
+def splits(stage, key):
+    """Name the three tables of a stage."""
+    return {name: f"{RESULTS}/{stage}/{key}/{name}.parquet" for name in SPLITS}
+
+
+def artefact(stage, key, table):
+    """Name one table of a stage."""
+    return f"{RESULTS}/{stage}/{key}/{table}.parquet"
+
+
+def all_of(template):
+    """Name an artefact of every run; runs that share an augmentation name it once."""
+    return list(dict.fromkeys(template.format(**key) for key in RUNS))
+
+
+def source_files(wildcards):
+    """Name the user's files behind a dataset."""
+    source = CONFIG.datasets[wildcards.dataset]
+    return [path for name in SPLITS if (path := getattr(source, name, None)) is not None]
+
+
+# One canonical JSON text a rule: Snakemake compares params as a set without their names.
+@cache
+def augment_slice(dataset, augmenter):
+    """Cut what `augment` may see, once for all draws."""
+    return experiment.augment_slice(CONFIG, dataset, augmenter)
+
+
+@cache
+def train_slice(classifier):
+    """Cut what `train` may see, once for all runs."""
+    return experiment.train_slice(CONFIG, classifier)

@@ -1,0 +1,18 @@
+rule evaluate:
+    input:
+        predictions=artefact("train", RUN, "predictions"),
+    output:
+        metrics=artefact("evaluate", RUN, "metrics"),
+    log:
+        f"{RESULTS}/logs/evaluate/{RUN}.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        slice=experiment.evaluate_slice(),
+    message:
+        "evaluate {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,20 @@
+rule prepare:
+    input:
+        source_files,
+    output:
+        **splits("prepare", "dataset={dataset}"),
+    log:
+        f"{RESULTS}/logs/prepare/dataset={{dataset}}.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        slice=lambda wildcards: experiment.prepare_slice(CONFIG, wildcards.dataset),
+        # Derived from threads, so that Snakemake does not track it: it changes no result.
+        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads},
+    message:
+        "prepare {wildcards.dataset}"
+    script:
+        "../scripts/prepare.py"

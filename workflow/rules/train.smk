@@ -1,0 +1,21 @@
+rule train:
+    input:
+        **splits("subsample", DRAW),
+        synthetic=artefact("augment", AUGMENTATION, "synthetic"),
+    output:
+        predictions=artefact("train", RUN, "predictions"),
+        history=artefact("train", RUN, "history"),
+    log:
+        f"{RESULTS}/logs/train/{RUN}.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: CONFIG.threads.train
+    resources:
+        mem_mb=4000,
+    params:
+        slice=lambda wildcards: train_slice(wildcards.classifier),
+        run=lambda wildcards, threads: {"threads": threads},
+    message:
+        "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
+    script:
+        "../scripts/train.py"

@@ -1,0 +1,16 @@
+"""Make the synthetic rows of one draw."""
+
+from pathlib import Path
+
+from hypermix.steps import augment
+from hypermix.steps.job import job
+
+with job(snakemake.log[0], " ".join(["augment", *snakemake.wildcards])):
+    augment.run(
+        keys=dict(snakemake.wildcards.items()),
+        slice_json=snakemake.params.slice,
+        train=Path(snakemake.input.train),
+        cache=Path(snakemake.params.run["cache"]),
+        threads=snakemake.params.run["threads"],
+        outputs={name: Path(path) for name, path in snakemake.output.items()},
+    )

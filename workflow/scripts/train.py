@@ -1,0 +1,15 @@
+"""Train one classifier and predict with it."""
+
+from pathlib import Path
+
+from hypermix.steps import train
+from hypermix.steps.job import job
+
+with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
+    train.run(
+        keys=dict(snakemake.wildcards.items()),
+        slice_json=snakemake.params.slice,
+        inputs={name: Path(path) for name, path in snakemake.input.items()},
+        threads=snakemake.params.run["threads"],
+        outputs={name: Path(path) for name, path in snakemake.output.items()},
+    )
