@@ -42,11 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     config = commands.add_parser("config", help="check the config, or write the files that are made from its model")
     actions = config.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="check config files, later ones laid over earlier ones, and count the runs")
+    check = actions.add_parser(
+        "check", help="check config files, later ones laid over earlier ones, and count the runs"
+    )
     check.add_argument("files", nargs="*", type=Path, default=[Path("config/config.yaml")], metavar="FILE")
     check.set_defaults(command=_check)
     write = actions.add_parser("write", help="write config/README.md and config/schema.json")
-    write.add_argument("--check", action="store_true", help="write nothing; fail with the difference if they are out of step")
+    write.add_argument(
+        "--check", action="store_true", help="write nothing; fail with the difference if they are out of step"
+    )
     write.set_defaults(command=_write)
     return parser
 
@@ -82,6 +86,8 @@ def _write(parsed: argparse.Namespace) -> int:
         found = path.read_text(encoding="utf-8") if path.is_file() else ""
         if found != wanted:
             status = 1
-            sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), name, "the model"))
+            sys.stdout.writelines(
+                difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), name, "the model")
+            )
             print(f"{name} is out of step with hypermix/config/model.py; run: hypermix config write")
     return status

@@ -78,7 +78,8 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     Raises:
         ArtefactError: If it is missing, damaged or has other columns than its table.
     """
-    return tables.read(path, table)[tables.schema(table).names]
+    frame = tables.read(path, table)
+    return frame.loc[:, list(tables.schema(table).names)]
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -90,7 +91,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
-        raise ArtefactError(f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again") from error
+        raise ArtefactError(
+            f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"
+        ) from error
     if _PROVENANCE not in metadata:
         raise ArtefactError(f"{path}: was not written by HyperMix (no provenance in its metadata); delete it")
     provenance: dict[str, Any] = json.loads(metadata[_PROVENANCE])

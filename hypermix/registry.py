@@ -30,7 +30,9 @@ class Registry(Generic[T]):
 
         def enter(entry: T) -> T:
             if name in self._entries:
-                raise ConfigError(f"the {self.kind} {name!r} is registered twice: {self._entries[name]!r} and {entry!r}")
+                raise ConfigError(
+                    f"the {self.kind} {name!r} is registered twice: {self._entries[name]!r} and {entry!r}"
+                )
             self._entries[name] = entry
             return entry
 

@@ -146,16 +146,24 @@ def from_columns(table: str, columns: Mapping[str, Iterable[Any]] | pd.DataFrame
         ArtefactError: If a column is missing, unknown or of another type.
     """
     wanted = schema(table)
-    given = list(columns)
+    given = [str(name) for name in columns]
     if set(given) != set(wanted.names):
         missing = sorted(set(wanted.names) - set(given))
         unknown = sorted(set(given) - set(wanted.names))
         raise ArtefactError(f"the table {table!r} lacks the columns {missing} and has the unknown columns {unknown}")
     try:
-        arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in wanted]
+        arrays = [_array(columns[field.name], field.type) for field in wanted]
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ArtefactError(f"a column of the table {table!r} has the wrong type: {error}") from error
     return pa.Table.from_arrays(arrays, schema=wanted)
+
+
+def _array(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    if kind == COUNT:
+        counts = pa.array(values, from_pandas=True)
+        if pa.types.is_floating(counts.type):
+            return counts.cast(kind)  # the line below would cut 1.5 to 1 without a word
+    return pa.array(values, type=kind, from_pandas=True)
 
 
 def path_keys(path: Path) -> dict[str, str | int]:
@@ -205,11 +213,15 @@ def _read_one(path: Path, table: str) -> pd.DataFrame:
     try:
         found = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowInvalid) as error:
-        raise ArtefactError(f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again") from error
+        raise ArtefactError(
+            f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"
+        ) from error
     wanted = schema(table)
     if not found.schema.equals(wanted, check_metadata=False):
-        raise ArtefactError(f"{path}: has the columns {found.schema.names}, the table {table!r} has {wanted.names}; delete it")
-    frame = found.replace_schema_metadata(None).to_pandas()
+        raise ArtefactError(
+            f"{path}: has the columns {found.schema.names}, the table {table!r} has {wanted.names}; delete it"
+        )
+    frame: pd.DataFrame = found.replace_schema_metadata(None).to_pandas()
     for position, (key, value) in enumerate(path_keys(path).items()):
         if key not in frame.columns:
             frame.insert(position, key, value)

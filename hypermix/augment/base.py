@@ -22,13 +22,11 @@ class Slot(NamedTuple):
 
 
 class Augmenter(Protocol):
-    """Makes rows from the rows of a subsample. What it makes depends on its arguments alone.
+    """Makes rows from the rows of a subsample. What it makes depends on its arguments alone."""
 
-    Attributes:
-        attempts: How often a row is tried.
-    """
-
-    attempts: int
+    @property
+    def attempts(self) -> int:
+        """How often a row is tried."""
 
     def n_rows(self, n_examples: int) -> int:
         """Return how many synthetic rows a subsample of this many rows gets."""

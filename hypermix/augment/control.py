@@ -6,34 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypermix.augment.base import AUGMENTERS, Slot, count_rows, one_hot
+from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows, one_hot
 from hypermix.records import Completion, Example, Request, SyntheticRow, Task
 from hypermix.seeding import child_generator
-
-
-@dataclass(frozen=True)
-class NoRows:
-    """The control without synthetic rows."""
-
-    attempts: int = 1
-
-    def n_rows(self, n_examples: int) -> int:  # noqa: ARG002 - the contract
-        """Return 0."""
-        return 0
-
-    def plan(self, examples: Sequence[Example], seed: int, slots: Sequence[Slot]) -> list[Request]:  # noqa: ARG002
-        """Return no request."""
-        return []
-
-    def harvest(
-        self,
-        examples: Sequence[Example],  # noqa: ARG002 - the contract
-        seed: int,  # noqa: ARG002
-        slots: Sequence[Slot],  # noqa: ARG002
-        completions: Sequence[Completion],  # noqa: ARG002
-    ) -> list[SyntheticRow]:
-        """Return no row."""
-        return []
 
 
 @dataclass(frozen=True)
@@ -41,8 +16,9 @@ class Duplicates:
     """Real rows repeated: each once before any is repeated twice, in an order of its own for each round.
 
     Attributes:
-        multiplier: Synthetic rows for each real row.
+        multiplier: Synthetic rows for each real row; 0 is the control without any.
         labels: The label order.
+        attempts: A copy needs no second try.
     """
 
     multiplier: float
@@ -62,7 +38,7 @@ class Duplicates:
         examples: Sequence[Example],
         seed: int,
         slots: Sequence[Slot],
-        completions: Sequence[Completion],  # noqa: ARG002 - the contract
+        completions: Sequence[Completion],  # noqa: ARG002 - there are none
     ) -> list[SyntheticRow]:
         """Return a copy of a real row for each slot."""
         return [self._copy(slot.row, self._pick(examples, seed, slot.row)) for slot in slots]
@@ -88,12 +64,12 @@ class Duplicates:
 
 
 @AUGMENTERS.register("none")
-def build_none(settings: Mapping[str, Any], task: Task) -> NoRows:  # noqa: ARG001 - the contract
+def build_none(settings: Mapping[str, Any], task: Task) -> Augmenter:  # noqa: ARG001 - there are none
     """Make the control without synthetic rows."""
-    return NoRows()
+    return Duplicates(0.0, task.labels)
 
 
 @AUGMENTERS.register("duplicate")
-def build_duplicate(settings: Mapping[str, Any], task: Task) -> Duplicates:
+def build_duplicate(settings: Mapping[str, Any], task: Task) -> Augmenter:
     """Make the control that repeats real rows."""
     return Duplicates(settings["multiplier"], task.labels)

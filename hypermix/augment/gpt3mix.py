@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hypermix.augment.base import AUGMENTERS, Slot, count_rows, one_hot
+from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows, one_hot
 from hypermix.augment.parse import SoftLabel, parse_row, score_labels
 from hypermix.augment.prompt import STOP, render_prompt
 from hypermix.errors import AugmentError
@@ -105,7 +105,7 @@ class Gpt3Mix:
 
 
 @AUGMENTERS.register("gpt3mix")
-def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Gpt3Mix:
+def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Augmenter:
     """Make the augmenter from its settings.
 
     Raises:

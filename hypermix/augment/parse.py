@@ -43,7 +43,7 @@ class SoftLabel:
 def parse_row(completion: str, task: Task) -> Parsed:
     """Read text and label from a completion such as `` a fine film (Sentiment: Positive)``.
 
-    It is read from the right: the last bracket of the label's form closes the text, so a text may hold such a bracket.
+    It is read from the right: the last bracket of the label's form closes the text, which may hold another one.
 
     Args:
         completion: What the model wrote after the opening of an item.
@@ -54,8 +54,8 @@ def parse_row(completion: str, task: Task) -> Parsed:
     if not found:
         return Parsed(completion.strip() or None, None, None, "no label")
     text = completion[: found[-1].start()].strip()
-    written = found[-1].group(1).lower()
-    labels = [label for label, word in task.words.items() if word.lower() == written]
+    written = _fold(found[-1].group(1))
+    labels = [label for label, word in task.words.items() if _fold(word) == written]
     if not labels:
         return Parsed(text or None, None, None, "unknown label")
     if not text:
@@ -67,8 +67,8 @@ def parse_row(completion: str, task: Task) -> Parsed:
 def score_labels(tokens: Sequence[Token], word_at: int, task: Task) -> SoftLabel | None:
     """Read the probabilities of the label words at the first token of the label (Yoo et al. 2021, section 3.2).
 
-    The token is found by its bytes, never by offsets that a server tells. A likely token counts for the label whose word
-    it is, or begins if it begins no other; case and spaces are ignored, as in the reference.
+    The token is found by its bytes, never by offsets that a server tells. A likely token counts for the label whose
+    word it is, or begins if it begins no other; case and spaces are ignored, as in the reference.
 
     Args:
         tokens: The tokens of the completion.
@@ -83,7 +83,7 @@ def score_labels(tokens: Sequence[Token], word_at: int, task: Task) -> SoftLabel
         return None
     mass = dict.fromkeys(task.labels, 0.0)
     for piece, logprob in token.top:
-        label = _label_of(piece.decode("utf-8", "replace").strip().lower(), task)
+        label = _label_of(_fold(piece.decode("utf-8", "replace")), task)
         if label is not None:
             mass[label] += math.exp(logprob)
     total = math.fsum(mass.values())
@@ -101,10 +101,14 @@ def _token_at(tokens: Sequence[Token], position: int) -> Token | None:
     return None
 
 
+def _fold(word: str) -> str:
+    return word.strip().casefold()
+
+
 def _label_of(piece: str, task: Task) -> str | None:
     if not piece:
         return None
-    words = {label: word.lower() for label, word in task.words.items()}
+    words = {label: _fold(word) for label, word in task.words.items()}
     exact = [label for label, word in words.items() if word == piece]
     begun = [label for label, word in words.items() if word.startswith(piece)]
     chosen = exact or begun

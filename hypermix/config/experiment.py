@@ -52,7 +52,7 @@ def runs(config: Config) -> list[Key]:
     """
     seeds = _seed_pairs(config)
     product = itertools.product(config.datasets, config.subsample.train, config.classifiers, config.augmenters, seeds)
-    keys = [
+    keys: list[Key] = [
         dict(zip(KEYS, (dataset, size, seed, augmenter, classifier, trial), strict=True))
         for dataset, size, classifier, augmenter, (seed, trial) in product
     ]

@@ -59,7 +59,10 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in overlay.items():
         below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        if not isinstance(value, Mapping):
+            merged[key] = value
+        elif value or key not in merged:  # there too, an empty mapping changes nothing
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
     return merged
 
 
@@ -88,7 +91,7 @@ def _tag(model: type[BaseModel]) -> tuple[str, str]:
 def _word(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
     """Word one mistake that pydantic found in the terms of the file."""
     path = _user_path(detail["loc"], raw)
-    where = ".".join(str(part) for part in path) or "the config"
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or "the config"
     found = detail["input"]
     kind = detail["type"]
     if kind == "extra_forbidden":
@@ -160,11 +163,11 @@ def _step(here: Any, part: str | int) -> Any:
 def _known_keys(path: tuple[str | int, ...], raw: Mapping[str, Any]) -> list[str]:
     model: type[BaseModel] = Config
     section = str(path[0])
-    if section in _VARIANTS and len(path) > 2:  # noqa: PLR2004 - section, name, key
+    if section in _VARIANTS and len(path) > 2:
         models = variant_models(section)
         key = _tag(next(iter(models.values())))[0]
         tag = raw[section][path[1]].get(key)
-        model = models[tag] if tag in models else next(iter(models.values()))
+        model = models[tag] if isinstance(tag, str) and tag in models else next(iter(models.values()))
     else:
         for part in path[:-1]:
             field = model.model_fields.get(str(part))
@@ -181,14 +184,14 @@ def _model_in(kind: Any) -> type[BaseModel] | None:
 def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
     """Find names that point to nothing; works on a config that has other mistakes too."""
     augmenters = _section(raw, "augmenters")
-    llms = _section(raw, "llms")
+    llms = _names(raw, "llms")
     for name, augmenter in augmenters.items():
         llm = augmenter.get("llm") if isinstance(augmenter, Mapping) else None
         if isinstance(llm, str) and llm not in llms:
             yield f"augmenters.{name}.llm: {llm!r} is no key of llms; {accepted(llm, llms)}"
     for position, name in enumerate(_items(_section(raw, "report").get("baselines"))):
-        if name not in augmenters:
-            yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), augmenters)}"
+        if name not in (known := _names(raw, "augmenters")):
+            yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), known)}"
     for section in ("only", "except"):
         for position, partial in enumerate(_items(raw.get(section))):
             if isinstance(partial, Mapping):
@@ -200,7 +203,7 @@ def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, An
     for key, value in partial.items():
         if key not in KEYS:
             yield f"{where}.{key}: unknown key; {accepted(str(key), KEYS)}"
-        elif key in named and value not in (known := _section(raw, named[key])):
+        elif key in named and value not in (known := _names(raw, named[key])):
             yield f"{where}.{key}: {value!r} is no key of {named[key]}; {accepted(str(value), known)}"
 
 
@@ -215,12 +218,16 @@ def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
         entries = _items(value)
         for position, entry in enumerate(entries):
             if entry in entries[:position]:
-                yield f"{where}.{position}: {entry!r} stands there twice; each entry may stand there once"
+                yield f"{where}[{position}]: {entry!r} stands there twice; each entry may stand there once"
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = raw.get(name)
     return section if isinstance(section, Mapping) else {}
+
+
+def _names(raw: Mapping[str, Any], section: str) -> list[str]:
+    return [str(name) for name in _section(raw, section)]
 
 
 def _items(value: object) -> list[Any]:

@@ -16,7 +16,7 @@ from hypermix.seeding import MAX_SEED
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
-Words = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\r\n()]+$")]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n()]+$")]
 
 
 class Dataset(Settings):
@@ -93,7 +93,8 @@ def _seeds_form(value: object) -> str:
 
 
 AnySeeds = Annotated[
-    Annotated[SeedPlan, Tag("plan")] | Annotated[list[Seed], Tag("list"), Field(min_length=1)], Discriminator(_seeds_form)
+    Annotated[SeedPlan, Tag("plan")] | Annotated[list[Seed], Tag("list"), Field(min_length=1)],
+    Discriminator(_seeds_form),
 ]
 
 
@@ -107,13 +108,13 @@ class Seeds(Settings):
     )
     trials: AnySeeds = Field(
         default_factory=lambda: SeedPlan(count=1),
-        description="Trial seeds: each decides one augmentation draw and one training run. A count from a master, or a list.",
+        description="Trial seeds: each decides one augmentation draw and one training run. A count or a list.",
         json_schema_extra={"stage": "aggregate"},
     )
     design: Literal["crossed", "paired"] = setting(
         "crossed",
         "aggregate",
-        "`crossed` runs every trial on every data seed; `paired` takes the i-th of each together, as the reference does.",
+        "`crossed` runs every trial on every data seed; `paired` takes the i-th of each, as the reference does.",
     )
 
 
@@ -122,7 +123,10 @@ class EmbeddedLlm(Settings):
 
     api: Literal["embedded"] = setting(..., "augment", "The kind of endpoint.")
     model: str = setting(
-        "package:gemma3-270m", "augment", "A GGUF file, or `package:gemma3-270m`, which a package carries.", min_length=1
+        "package:gemma3-270m",
+        "augment",
+        "A GGUF file, or `package:gemma3-270m`, which a package carries.",
+        min_length=1,
     )
     context: int = setting(4096, "augment", "The longest prompt with its answer.", unit="tokens", ge=128)
 
@@ -131,7 +135,9 @@ class Augmenter(Settings):
     """What every augmenter has."""
 
     draw: Literal["trial", "data_seed"] = setting(
-        "trial", "augment", "`trial` makes new rows for each trial; `data_seed` lets the trials of a data seed share them."
+        "trial",
+        "augment",
+        "`trial` makes new rows for each trial; with `data_seed` the trials of a data seed share them.",
     )
 
 
@@ -142,7 +148,7 @@ class NoAugmentation(Augmenter):
 
 
 class Duplicate(Augmenter):
-    """Real rows repeated: the control with the same number of rows, and so of training steps an epoch."""
+    """Real rows repeated: the control with as many rows, and so as many steps an epoch."""
 
     method: Literal["duplicate"] = setting(..., "augment", "The kind of augmenter.")
     multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
@@ -156,7 +162,9 @@ class Gpt3Mix(Augmenter):
     examples: int = setting(2, "augment", "Real rows in a prompt (k in the paper).", unit="rows", ge=1)
     multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
     labels: Literal["soft", "hard"] = setting(
-        "soft", "augment", "`soft` labels are the probabilities of the label words; `hard` is the word that was written."
+        "soft",
+        "augment",
+        "`soft` labels are the probabilities of the label words; `hard` is the word that was written.",
     )
     sampling: Literal["uniform"] = setting(
         "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
@@ -164,7 +172,9 @@ class Gpt3Mix(Augmenter):
     max_tokens: int = setting(100, "augment", "The longest answer.", unit="tokens", ge=1)
     temperature: float = setting(1.0, "augment", "Sampling temperature.", ge=0.0, le=2.0)
     top_p: float = setting(1.0, "augment", "Share of the probability that tokens are sampled from.", gt=0.0, le=1.0)
-    frequency_penalty: float = setting(0.01, "augment", "Penalty on tokens that the answer already has.", ge=-2.0, le=2.0)
+    frequency_penalty: float = setting(
+        0.01, "augment", "Penalty on tokens that the answer already has.", ge=-2.0, le=2.0
+    )
     attempts: int = setting(3, "augment", "How often a row is asked for until an answer can be used.", ge=1, le=100)
 
 
@@ -188,9 +198,15 @@ class Finetune(Settings):
     patience: int = setting(10, "train", "Training stops when the best validation accuracy is older than this.", ge=1)
     patience_unit: Literal["epochs", "steps"] = setting("epochs", "train", "What `patience` counts.")
     min_steps: int = setting(0, "train", "Steps before which training does not stop early.", unit="steps", ge=0)
-    max_steps: int | None = setting(None, "train", "Steps after which training stops; null for no such end.", unit="steps", ge=1)
+    max_steps: int | None = setting(
+        None, "train", "Steps after which training stops; null for no such end.", unit="steps", ge=1
+    )
     validate_every: int | None = setting(
-        None, "train", "Steps between validations; null validates after each epoch, as the reference does.", unit="steps", ge=1
+        None,
+        "train",
+        "Steps between validations; null validates after each epoch, as the reference does.",
+        unit="steps",
+        ge=1,
     )
     max_length: int = setting(512, "train", "Tokens after which a text is cut.", unit="tokens", ge=8)
 
@@ -243,5 +259,8 @@ class Config(Settings):
     threads: Threads = setting(Threads(), None, "Threads a job asks for.")
     results: str = setting("results", "runtime", "The folder of all outputs.", min_length=1)
     cache: str = setting(
-        "cache", "runtime", "The folder of what is paid or fetched once: stored answers, downloads, models.", min_length=1
+        "cache",
+        "runtime",
+        "The folder of what is paid or fetched once: stored answers, downloads, models.",
+        min_length=1,
     )

@@ -19,12 +19,12 @@ _INTRODUCTION = """# The config
 <!-- Made by `hypermix config write` from hypermix/config/model.py: change it there. -->
 
 `config.yaml` is the experiment that `snakemake --cores N` runs. Change it, or lay files over it:
-`snakemake --cores N --configfile config/config.yaml mine.yaml`. Files merge by key; a variant that is set to null is gone.
+`snakemake --cores N --configfile config/config.yaml mine.yaml`. Files merge by key; a variant that is null is gone.
 
-Datasets, language models, augmenters and classifiers are *named variants*. An ablation is one more name, never an edit of
-a used one: a new name costs only itself, an edit makes its runs again. The last column tells the stage that runs again
-when a setting changes, with all that follow it: prepare, subsample, augment, train, evaluate, aggregate. Settings of the
-stage `runtime` change no result and make nothing run again.
+Datasets, language models, augmenters and classifiers are *named variants*. An ablation is one more name, never an edit
+of a used one: a new name costs only itself, an edit makes its runs again. The last column tells the stage that runs
+again when a setting changes, with all that follow it: prepare, subsample, augment, train, evaluate, aggregate. Settings
+of the stage `runtime` change no result and make nothing run again.
 
 YAML reads `5e-5` as text: write `5.0e-5`.
 """
@@ -81,7 +81,7 @@ def _meaning(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "must be given"
-    value: Any = field.get_default(call_default_factory=True)  # type: ignore[call-overload]
+    value: Any = field.get_default(call_default_factory=True)
     plain = value.model_dump() if isinstance(value, BaseModel) else value
     return f"`{json.dumps(plain)}`"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Stage = Literal["prepare", "subsample", "augment", "train", "evaluate", "aggregate", "runtime"]
 """The stage that runs again when a setting changes; `runtime` settings change no result."""
@@ -32,7 +32,7 @@ def setting(default: Any, stage: Stage | None, doc: str, *, unit: str | None = N
     Returns:
         A pydantic field.
     """
-    extra = {key: value for key, value in (("stage", stage), ("unit", unit)) if value is not None}
+    extra: dict[str, JsonValue] = {key: value for key, value in (("stage", stage), ("unit", unit)) if value is not None}
     if isinstance(default, (list, dict)):
         return Field(default_factory=lambda: type(default)(default), description=doc, json_schema_extra=extra, **bounds)
     return Field(default, description=doc, json_schema_extra=extra, **bounds)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -79,7 +80,7 @@ def read_ratings(sdist: Path) -> pd.DataFrame:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             ratings = archive.extractfile(_RATINGS)
             lines = ratings.read().decode("utf-8").split("\n") if ratings else []
-    except (KeyError, tarfile.TarError, OSError) as error:
+    except (KeyError, tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{sdist}: is not the sdist of {PACKAGE} ({error}); delete it and run again") from error
     parts = [line.rstrip("\r").split("\t") for line in lines if line.strip()]
     return pd.DataFrame({"rating": [float(part[1]) for part in parts], "text": [part[2].strip() for part in parts]})
@@ -89,8 +90,8 @@ def rt_snippets(sdist: Path) -> dict[str, pd.DataFrame]:
     """Make the three splits of rt-snippets.
 
     Returns:
-        ``train``, ``validation`` and ``test`` with the columns ``text`` and ``label`` (negative, positive). The split is
-        fixed: balanced test and validation rows, drawn with a seed of their own; no sentence stands in two of them.
+        ``train``, ``validation`` and ``test`` with the columns ``text`` and ``label`` (negative, positive). The split
+        is fixed: balanced test and validation rows, drawn with a seed of their own; no sentence stands in two of them.
     """
     ratings = read_ratings(sdist).drop_duplicates("text")
     rated = ratings[(ratings["rating"] >= POSITIVE_FROM) | (ratings["rating"] <= NEGATIVE_FROM)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -40,23 +41,24 @@ def normalize(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     if mistakes:
         raise DataError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
     text = frame["text"].str.replace("…", "...", regex=False)
-    rows = pd.DataFrame({"text": text.astype(str), "label": frame["label"].astype(str)}).reset_index(drop=True)
-    rows.insert(0, "id", row_ids(rows))
-    return rows
+    clean = pd.DataFrame({"text": text.astype(str), "label": frame["label"].astype(str)}).reset_index(drop=True)
+    clean.insert(0, "id", row_ids(clean["text"], clean["label"]))
+    return clean
 
 
-def row_ids(rows: pd.DataFrame) -> list[str]:
+def row_ids(texts: Iterable[str | None], labels: Iterable[str | None]) -> list[str]:
     """Return a stable id for each row: a digest of text and label, and its occurrence number.
 
     Args:
-        rows: The columns ``text`` and ``label``.
+        texts: The text of each row.
+        labels: The label of each row.
 
     Returns:
-        Ids such as ``3f0c1a9be4d27765-0``; the same row elsewhere in the file has the same id, its copy ends in ``-1``.
+        Ids such as ``3f0c1a9be4d27765-0``; an equal row has the same id elsewhere, its copy in one file ends in ``-1``.
     """
     seen: Counter[str] = Counter()
     ids = []
-    for text, label in zip(rows["text"], rows["label"], strict=True):
+    for text, label in zip(texts, labels, strict=True):
         content = digest([text, label])[:16]
         ids.append(f"{content}-{seen[content]}")
         seen[content] += 1
@@ -77,7 +79,7 @@ def check_labels(splits: dict[str, pd.DataFrame], where: str) -> list[str]:
         DataError: If train has one label alone, or another split has a label that train lacks.
     """
     labels = sorted(set(splits["train"]["label"]))
-    if len(labels) < 2:  # noqa: PLR2004 - a class and another
+    if len(labels) < 2:
         raise DataError(f"{where}: train has the one label {labels[0]!r}; a classifier needs at least two")
     for name, split in splits.items():
         unknown = sorted(set(split["label"]) - set(labels))

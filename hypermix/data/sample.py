@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from hypermix.errors import DataError
 
-_COUNT = re.compile(r"^([1-9][0-9]*)s$")
-_SHARE = re.compile(r"^([0-9.]+)f$")
+_COUNT = re.compile(r"([1-9][0-9]*)s")
+_SHARE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)f")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def rows_per_class(size: str, n_rows: int, n_labels: int) -> int:
     Raises:
         DataError: If the size is neither form.
     """
-    if match := _COUNT.match(size):
+    if match := _COUNT.fullmatch(size):
         return int(match.group(1))
-    if match := _SHARE.match(size):
+    if match := _SHARE.fullmatch(size):
         return max(1, round(n_rows * float(match.group(1)) / n_labels))
     raise DataError(f"the size {size!r} is neither rows a class, such as '32s', nor a share, such as '0.01f'")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,15 +13,23 @@ from hypermix.errors import DataError, accepted
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    return _read_separated(path, ",")
 
 
 def _read_tsv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    return _read_separated(path, "\t")
+
+
+def _read_separated(path: Path, separator: str) -> pd.DataFrame:
+    frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes the fields that a header does not name for row names, and so moves texts into other columns.
+        raise ValueError("a row has more fields than the header; put texts with separators in quotes")
+    return frame
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+    return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig")
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
@@ -61,7 +70,7 @@ def read_rows(path: Path, text: str, label: str) -> pd.DataFrame:
 
 
 def _to_text(value: object) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - not a number
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

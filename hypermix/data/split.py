@@ -20,7 +20,7 @@ def carve_share(train: pd.DataFrame, share: float, limit: int | None = None) -> 
     Args:
         train: Rows with the column ``label``.
         share: Share to take of each label, between 0 and 1; at least one row of each.
-        limit: Most rows to take in all; None for no limit.
+        limit: Most rows to take in all, though one of each label is always taken; None for no limit.
 
     Returns:
         The rest and the taken rows, both in file order.
@@ -29,15 +29,19 @@ def carve_share(train: pd.DataFrame, share: float, limit: int | None = None) -> 
         DataError: If a label has one row, which cannot be in both.
     """
     counts = train["label"].value_counts(sort=False)
-    if counts.min() < 2:  # noqa: PLR2004 - one row cannot be split
+    if counts.min() < 2:
         label = str(counts.idxmin())
-        raise DataError(f"the label {label!r} has one row, so no split can be carved from train; add rows or name a file")
+        raise DataError(
+            f"the label {label!r} has one row, so no split can be carved from train; add rows or name a file"
+        )
     scale = min(1.0, limit / (len(train) * share)) if limit else 1.0
+    groups = list(train.reset_index(drop=True).groupby("label", sort=False).indices.values())
+    wanted = [min(max(1, round(len(group) * share * scale)), len(group) - 1) for group in groups]
+    while limit and sum(wanted) > limit and max(wanted) > 1:
+        wanted[wanted.index(max(wanted))] -= 1  # what rounding added
     taken: list[int] = []
-    for label, count in counts.items():
-        positions = [position for position, value in enumerate(train["label"]) if value == label]
-        wanted = min(max(1, round(count * share * scale)), count - 1)
-        taken += [positions[row] for row in draw(["one"] * count, wanted, CARVE_SEED).rows]
+    for group, count in zip(groups, wanted, strict=True):
+        taken += [int(group[row]) for row in draw([""] * len(group), count, CARVE_SEED).rows]
     return _divide(train, sorted(taken))
 
 

@@ -34,7 +34,7 @@ def read_answer(key: str, response: str) -> Completion:
         response: The raw body of a completions endpoint, checked by `check_answer`.
 
     Returns:
-        The completion. Log-probabilities are read in the form of llama.cpp's server (a list of tokens with their bytes).
+        The completion. Log-probabilities are read in the form of llama.cpp's server: tokens with their bytes.
     """
     choice = json.loads(response)["choices"][0]
     content = (choice.get("logprobs") or {}).get("content") or []

@@ -13,6 +13,7 @@ from hypermix.llm.store import RequestStore, request_key
 from hypermix.records import Completion, Request
 
 _PATH = "/v1/completions"
+_SHOWN_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,18 @@ class Client:
         except openai.OpenAIError as error:
             stored = self.usage.paid + self.usage.replayed
             raise LlmError(
-                f"{self._endpoint.model} at {self._endpoint.base_url} gave no answer: {error}; the {stored} answers so far "
-                "are stored, running again asks for the rest"
+                f"{self._endpoint.model} at {self._endpoint.base_url} gave no answer: {self._shown(error)}; the "
+                f"{stored} answers so far are stored, running again asks for the rest"
             ) from error
         response = str(raw.http_response.text)
-        check_answer(response)
+        try:
+            check_answer(response)
+        except LlmError as error:
+            raise LlmError(self._shown(error)) from None
         return response
+
+    def _shown(self, error: Exception) -> str:
+        """Word a server's message without the key, which some repeat, and without whole pages."""
+        text = str(error)
+        key = self._endpoint.api_key
+        return (text.replace(key, "[key]") if key else text)[:_SHOWN_CHARACTERS]

@@ -34,8 +34,9 @@ def locate_model(model: str, cache: Path) -> Path:
     """
     kind, _, name = model.partition(":")
     path = _join_parts(name, cache) if kind == "package" else Path(model)
+    packaged = [f"package:{name}" for name in PACKAGED]
     if not path.is_file():
-        raise ServerError(f"{model}: no such file; name a GGUF file, or one of {[f'package:{name}' for name in PACKAGED]}")
+        raise ServerError(f"{model}: no such file; name a GGUF file, or one of {packaged}")
     with path.open("rb") as stream:
         start = stream.read(len(_MAGIC))
     if start != _MAGIC:
@@ -61,8 +62,8 @@ def _join_parts(name: str, cache: Path) -> Path:
 def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
     """Run the server for the length of a block.
 
-    The answers depend on the requests alone: one slot and no prompt cache, so that neither the order of the requests nor
-    what was asked before changes how a prompt is computed.
+    The answers depend on the requests alone: one slot and no prompt cache, so that neither the order of the requests
+    nor what was asked before changes how a prompt is computed.
 
     Args:
         model: A GGUF file.
@@ -87,7 +88,9 @@ def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
     try:
         server = xllamacpp.Server(params)
     except (RuntimeError, ValueError, OSError) as error:
-        raise ServerError(f"{model}: llama.cpp's server did not start: {error}; check the file and the memory") from error
+        raise ServerError(
+            f"{model}: llama.cpp's server did not start: {error}; check the file and the memory"
+        ) from error
     try:
         yield Endpoint(f"{server.listening_address}/v1", key, model.stem, {"model_sha256": file_digest(model)})
     finally:

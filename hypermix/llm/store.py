@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypermix.errors import ArtefactError
 from hypermix.files import write_text
 from hypermix.hashing import canonical_json, digest
 
 _LOG = logging.getLogger(__name__)
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def request_key(identity: Mapping[str, str], path: str, body: Mapping[str, Any], sample: str) -> str:
     """Return the content address of a request.
 
     Args:
-        identity: What answers: the base URL of an endpoint, or the checksum of a model that runs here, whose URL changes.
+        identity: What answers: an endpoint's base URL, or the checksum of a model that runs here, whose URL changes.
         path: The endpoint's path, such as ``/v1/completions``.
         body: The whole body as it is sent; no setting is left out.
         sample: Which draw this is.
@@ -45,7 +48,13 @@ class RequestStore:
     folder: Path
 
     def path(self, key: str) -> Path:
-        """Return where the answer to a request is or would be."""
+        """Return where the answer to a request is or would be.
+
+        Raises:
+            ArtefactError: If the key is none, so that no path leaves the folder.
+        """
+        if not _KEY.fullmatch(key):
+            raise ArtefactError(f"{key!r} is no request key; 64 hexadecimal digits are wanted")
         return self.folder / key[:2] / f"{key}.json"
 
     def get(self, key: str) -> str | None:

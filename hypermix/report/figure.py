@@ -124,7 +124,9 @@ def difference_figure(
 def group_settings(table: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
     """Split a table by dataset, subsample size and classifier, in the order of first appearance."""
     groups = table.groupby(SETTING, sort=False)
-    return [((str(dataset), str(subsample), str(classifier)), rows) for (dataset, subsample, classifier), rows in groups]
+    return [
+        ((str(dataset), str(subsample), str(classifier)), rows) for (dataset, subsample, classifier), rows in groups
+    ]
 
 
 def seed_means(runs: pd.DataFrame, metric: str = METRIC) -> pd.DataFrame:
@@ -180,8 +182,8 @@ def _with_chance(limits: tuple[float, float], chance: float | None) -> tuple[tup
     value = 100 * chance
     wide = min(low, value - 0.04 * (high - low)), max(high, value + 0.04 * (high - low))
     if (high - low) / (wide[1] - wide[0]) >= _LEAST_DATA_SHARE:
-        return wide, value, f"dotted: guessing, {percent(chance)}"
-    return limits, None, f"guessing, {percent(chance)}, is off the axis"
+        return wide, value, f"dotted: guessing, {percent(chance)} %"
+    return limits, None, f"guessing ({percent(chance)} %) is off the axis"
 
 
 def _accuracy_row(record: Mapping[object, object], dots: pd.DataFrame, baseline: bool) -> Row:

@@ -19,9 +19,9 @@ from hypermix.report.svg import ROLES
 
 _PIXELS_PER_INCH = 72
 _NARROW_PX = 560
-_TWO_COLUMNS_PX = 800
+_LEAST_PLOT_PX = 170
 _CHARACTER_PX = 6.7
-_NUMBER_PX = 6.3
+_NUMBER_PX = 5.9
 _FONT_PX = 12.0
 _SMALL_PX = 11.0
 _GAP_PX = 14.0
@@ -108,9 +108,12 @@ def draw_panels(panels: Sequence[Panel], width_px: float) -> Figure:
         A figure of that width, as high as its rows need.
     """
     narrow = width_px < _NARROW_PX
-    columns = 2 if width_px >= _TWO_COLUMNS_PX and len(panels) > 1 else 1
+    names_px = 0.0 if narrow else _widest(panels, "name", _CHARACTER_PX)
+    numbers_px = 0.0 if narrow else _widest(panels, "numbers", _NUMBER_PX)
+    two = len(panels) > 1 and width_px >= 2 * (names_px + numbers_px + _LEAST_PLOT_PX) + _COLUMN_GAP_PX
+    columns = 2 if two and not narrow else 1
     column_px = (width_px - (columns - 1) * _COLUMN_GAP_PX) / columns
-    row_px = 44.0 if narrow else 28.0
+    row_px = 48.0 if narrow else 28.0
     lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     heights = [_TITLE_PX + max(len(panel.rows) for panel in line) * row_px + _AXIS_PX for line in lines]
     height_px = sum(heights) + _GAP_PX * (len(lines) - 1)
@@ -119,14 +122,12 @@ def draw_panels(panels: Sequence[Panel], width_px: float) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(0, width_px)
     axes.set_ylim(height_px, 0)
-    names_px = 0.0 if narrow else _widest(panels, "name", _CHARACTER_PX)
-    numbers_px = 0.0 if narrow else _widest(panels, "numbers", _NUMBER_PX)
     top = 0.0
     for line, height in zip(lines, heights, strict=True):
         for column, panel in enumerate(line):
             left = column * (column_px + _COLUMN_GAP_PX)
             right = left + column_px
-            inset = 6.0 if narrow else _GAP_PX
+            inset = 12.0 if narrow else _GAP_PX
             box = _Box(
                 left, top, left + names_px + inset, right - numbers_px - inset, right, row_px, narrow, panel.limits
             )
@@ -168,7 +169,7 @@ def _draw_row(axes: Axes, row: Row, box: _Box, top: float) -> None:
     if box.narrow:
         _text(axes, box.left, top + 15, name, "ink")
         _text(axes, box.right, top + 15, row.numbers, "muted", at="right", size=_SMALL_PX)
-        middle = top + 31
+        middle = top + 34
     else:
         middle = top + box.row_px / 2
         _text(axes, box.plot_left - _GAP_PX, middle + 4, name, "ink", at="right")

@@ -64,7 +64,7 @@ def can_answer(n_pairs: int, other_p_values: Iterable[float], alpha: float) -> b
         alpha: The bound for p.
     """
     best = holm([smallest_p(n_pairs), *other_p_values])[0]
-    return n_pairs >= 2 and float(best) <= alpha
+    return bool(best <= alpha)
 
 
 def seeds_for_test(other_p_values: Iterable[float], alpha: float) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
@@ -19,13 +18,11 @@ from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, write_table, write_text
-from hypermix.report.console import summary_lines
 from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import describe
 
-_LOG = logging.getLogger(__name__)
 _SHOWN_STALE = 3
 _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
 
@@ -70,8 +67,6 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         notices=[*_short_classes(provenance), *_shortfalls(receipts)],
     )
     write_text(outputs["report"], render(data))
-    for line in summary_lines(verdict, str(outputs["report"])):
-        _LOG.info("%s", line)
 
 
 def _check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -80,8 +75,8 @@ def _check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) 
     if stale:
         more = f" and {len(stale) - _SHOWN_STALE} more" if len(stale) > _SHOWN_STALE else ""
         raise ArtefactError(
-            f"made with other settings than the config's: {', '.join(stale[:_SHOWN_STALE])}{more}; delete these files, or "
-            "run snakemake with --forcerun and the stage in brackets; stored answers are not paid again"
+            f"made with other settings than the config's: {', '.join(stale[:_SHOWN_STALE])}{more}; delete these files, "
+            "or run snakemake with --forcerun and the stage in brackets; stored answers are not paid again"
         )
 
 
@@ -110,7 +105,8 @@ def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Take rows at even distances, so that every draw is shown."""
     if len(rows) <= most:
         return rows
-    return rows.iloc[[position * len(rows) // most for position in range(most)]].reset_index(drop=True)
+    chosen = [position * len(rows) // most for position in range(most)]
+    return rows.take(chosen).reset_index(drop=True)
 
 
 def _labels(provenance: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[str]]:

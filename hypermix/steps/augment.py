@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter, Slot
@@ -25,7 +23,7 @@ from hypermix.records import Completion, Example, SyntheticRow, Task
 from hypermix.steps.provenance import describe
 
 _LOG = logging.getLogger(__name__)
-_PROGRESS_SECONDS = 5.0
+_PROGRESS_SECONDS = 10.0
 _SHOWN_ANSWERS = 3
 _ENOUGH_TO_GIVE_UP = 10
 """Answers after which asking again is a waste if none could be used."""
@@ -64,7 +62,9 @@ def run(
         rows = _make_rows(augmenter, examples, seed, client)
     wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in rows)
     if kept < wanted:
-        _LOG.warning("%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts)
+        _LOG.warning(
+            "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
+        )
     provenance = describe(
         "augment", slice_json, {**keys, **seeds}, {"train": train}, labels=labels, short=drawn["short"]
     )
@@ -110,7 +110,8 @@ def _make_rows(
                 answers[slot] = client.complete(requests[position])
             answered = [answers[slot]] if slot in answers else []
             (made[slot],) = augmenter.harvest(examples, seed, [slot], answered)
-            progress.count(made[slot].kept)
+            if client is not None:
+                progress.count(made[slot].kept)
         missing = [slot.row for slot in slots if not made[slot].kept]
         hopeless = not any(row.kept for row in made.values())
         if made and hopeless and (len(made) >= _ENOUGH_TO_GIVE_UP or attempt == augmenter.attempts - 1):
@@ -120,7 +121,7 @@ def _make_rows(
 
 def _refuse(answers: Sequence[tuple[str, str | None]]) -> None:
     shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in answers[:_SHOWN_ANSWERS]]
-    advice = "try more examples a prompt, another model, or plainer label words; the answers are stored and cost nothing again"
+    advice = "try more examples a prompt, another model, or plainer label words; stored answers cost nothing again"
     raise AugmentError("\n".join([f"none of {len(answers)} answers can be used; the first are", *shown, advice]))
 
 
@@ -140,13 +141,16 @@ class _Progress:
             self._told = now
             rate = 60 * self._asked / max(now - self._started, 1e-9)
             share = self._kept / self._asked
-            _LOG.info("%d of %d rows, %.0f answers a minute, %.0f %% usable", self._kept, self._wanted, rate, 100 * share)
+            _LOG.info(
+                "%d of %d rows, %.0f answers a minute, %.0f %% usable", self._kept, self._wanted, rate, 100 * share
+            )
 
 
 def _to_frame(rows: Sequence[SyntheticRow], llm: str | None) -> dict[str, list[Any]]:
-    contents = pd.DataFrame({"text": [row.text or row.request_key for row in rows], "label": [row.label for row in rows]})
+    # What has no text is told apart by the answer that it came from.
+    texts = [row.text or row.request_key for row in rows]
     return {
-        "id": row_ids(contents),
+        "id": row_ids(texts, [row.label for row in rows]),
         "text": [row.text for row in rows],
         "label": [row.label for row in rows],
         "soft_label": [row.soft_label for row in rows],

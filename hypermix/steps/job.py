@@ -28,11 +28,12 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
     Raises:
         SystemExit: With status 1 after a `HypermixError`.
     """
-
-
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log, mode="w", encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     to_terminal = logging.StreamHandler(sys.stderr)
+    # Snakemake prints the log of a failed job, and so the error; here it would stand twice.
+    to_terminal.addFilter(lambda record: record.levelno < logging.ERROR)
     to_terminal.setFormatter(logging.Formatter(f"{title}: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[to_file, to_terminal], force=True)
     logging.captureWarnings(True)

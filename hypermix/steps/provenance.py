@@ -25,8 +25,8 @@ def describe(
         **more: What else belongs to the outputs, such as the label order.
 
     Returns:
-        ``hypermix`` (version), ``keys``, ``inputs`` (SHA-256 by name), ``slices`` (those of this stage and of all before
-        it), and what `more` holds. No time and no path: equal inputs give equal bytes.
+        ``hypermix`` (version), ``keys``, ``inputs`` (SHA-256 by name), ``slices`` (those of this stage and of
+        all before it), and what `more` holds. No time and no path: equal inputs give equal bytes.
     """
     slices = merge_slices(path for path in inputs.values() if path.suffix == ".parquet")
     return {

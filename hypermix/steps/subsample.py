@@ -17,9 +17,7 @@ from hypermix.steps.provenance import describe
 _LOG = logging.getLogger(__name__)
 
 
-def run(
-    keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]
-) -> None:
+def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
     """Draw the rows of each split that has a size; the generator starts anew for each, as in the reference.
 
     Args:

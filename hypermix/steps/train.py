@@ -72,7 +72,9 @@ def run(
     provenance = describe(
         "train", slice_json, {**keys, **seeds}, inputs, labels=labels, run=counts, weights=weights_digest(folder)
     )
-    predictions = pd.concat([_predictions(name, splits[name], predict(network, rows[name]), labels) for name in _EVALUATED])
+    predictions = pd.concat(
+        [_predictions(name, splits[name], predict(network, rows[name]), labels) for name in _EVALUATED]
+    )
     write_table(outputs["predictions"], tables.from_columns("predictions", predictions), provenance)
     moments = pd.DataFrame([asdict(moment) for moment in history])
     write_table(outputs["history"], tables.from_columns("history", moments), provenance)

@@ -203,7 +203,8 @@ def test_written_tables_give_the_same_verdict(make_runs: MakeRuns, tmp_path: Pat
     for name, frame in frames.items():
         files.write_table(tmp_path / f"{name}.parquet", tables.from_columns(name, frame), {})
     read = {name: files.read_table(tmp_path / f"{name}.parquet", name) for name in frames}
-    assert judge(**read, baselines=["none", "duplicate"]) == judge(**frames, baselines=["none", "duplicate"])
+    found, expected = (judge(one["comparisons"], one["summary"], ["none", "duplicate"]) for one in (read, frames))
+    assert found == expected
 
 
 @pytest.mark.parametrize("table", ["comparisons", "summary"])
@@ -212,10 +213,11 @@ def test_missing_column_is_refused(make_runs: MakeRuns, table: str) -> None:
     frames = {"comparisons": compare(runs, ["none"]), "summary": summarize(runs)}
     frames[table] = frames[table].drop(columns="ci_low")
     with pytest.raises(ArtefactError, match=rf"{table}: lacks the columns \['ci_low'\], it must have .* run aggregate"):
-        judge(**frames, baselines=["none"])
+        judge(frames["comparisons"], frames["summary"], ["none"])
 
 
-@pytest.mark.parametrize("name", ["alpha", "level"])
-def test_wrong_share_is_refused(make_runs: MakeRuns, name: str) -> None:
-    with pytest.raises(ArtefactError, match=f"{name} is 5, it must lie between 0 and 1"):
-        decide(make_runs({"none": LOW, "gpt3mix": HIGH}), **{name: 5})
+@pytest.mark.parametrize(("alpha", "level", "name"), [(5.0, 0.95, "alpha"), (0.05, 5.0, "level")])
+def test_wrong_share_is_refused(make_runs: MakeRuns, alpha: float, level: float, name: str) -> None:
+    runs = make_runs({"none": LOW, "gpt3mix": HIGH})
+    with pytest.raises(ArtefactError, match=f"{name} is 5.0, it must lie between 0 and 1"):
+        judge(compare(runs, ["none"]), summarize(runs), ["none"], alpha=alpha, level=level)

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+import pytest
+
+from hypermix.errors import LlmError
+from hypermix.llm.client import Client, Endpoint, Usage
+from hypermix.llm.store import RequestStore
+from hypermix.records import Request
+from tests.loopback import Loopback, Reply, completion
+
+KEY = "sk-made-up-4815162342"
+REQUEST = Request({"prompt": "Movie review:", "max_tokens": 5, "seed": 3, "stop": ["\n"]}, "42-0-0")
+OTHER = Request(REQUEST.body, "42-1-0")
+
+
+def make_client(server: Loopback, store: RequestStore, identity: str = "abc") -> Client:
+    return Client(Endpoint(server.base_url, KEY, "tiny", {"model_sha256": identity}), store)
+
+
+def stored_files(store: RequestStore) -> list[str]:
+    return sorted(path.name for path in store.folder.rglob("*") if path.is_file())
+
+
+def test_answer_is_read_and_counted(server: Loopback, store: RequestStore) -> None:
+    client = make_client(server, store)
+    found = client.complete(REQUEST)
+    assert found.text == " a fine film (Sentiment: Positive)"
+    assert client.usage == Usage(paid=1, replayed=0, prompt_tokens=7, completion_tokens=5)
+    assert stored_files(store) == [f"{found.key}.json"]
+
+
+def test_body_is_sent_with_model_and_key(server: Loopback, store: RequestStore) -> None:
+    make_client(server, store).complete(REQUEST)
+    ((body, headers),) = server.requests
+    assert body == {"model": "tiny", **REQUEST.body}
+    assert headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_second_call_asks_nothing(server: Loopback, store: RequestStore) -> None:
+    first = make_client(server, store).complete(REQUEST)
+    client = make_client(server, store)
+    assert client.complete(REQUEST) == first
+    assert client.usage == Usage(paid=0, replayed=1, prompt_tokens=0, completion_tokens=0)
+    assert len(server.requests) == 1
+
+
+def test_replay_needs_no_server(server: Loopback, store: RequestStore) -> None:
+    first = make_client(server, store).complete(REQUEST)
+    gone = Client(Endpoint("http://127.0.0.1:9/v1", "another key", "tiny", {"model_sha256": "abc"}), store)
+    assert gone.complete(REQUEST) == first
+
+
+def test_equal_bodies_are_asked_per_sample(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply(completion("one")), Reply(completion("two"))]
+    client = make_client(server, store)
+    assert [client.complete(request).text for request in (REQUEST, OTHER, REQUEST)] == ["one", "two", "one"]
+    assert client.usage.paid == 2
+
+
+def test_other_model_is_asked_anew(server: Loopback, store: RequestStore) -> None:
+    make_client(server, store, "abc").complete(REQUEST)
+    client = make_client(server, store, "def")
+    client.complete(REQUEST)
+    assert client.usage.paid == 1
+    assert len(server.requests) == 2
+
+
+def test_damaged_answer_is_asked_again(
+    server: Loopback, store: RequestStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = make_client(server, store).complete(REQUEST)
+    store.path(found.key).write_bytes(b"{")
+    with caplog.at_level(logging.WARNING):
+        assert make_client(server, store).complete(REQUEST) == found
+    assert "is damaged; the request is sent again" in caplog.text
+    assert len(server.requests) == 2
+
+
+FAULTS = [
+    Reply('{"error": {"message": "Invalid API Key", "code": 401}}', status=401),
+    Reply('{"error": {"message": "no such model"}}', status=404),
+    Reply('{"error": {"message": "slow down"}}', status=429),
+    Reply('{"error": {"message": "out of memory"}}', status=500),
+    Reply("<html>Bad gateway</html>", status=502, kind="text/html"),
+    Reply("<html>Please log in</html>", kind="text/html"),
+    Reply('{"error": {"message": "the model is loading"}}'),
+    Reply('{"choices": []}'),
+    Reply(reset=True),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda reply: f"{reply.status} {reply.body[:20]}{reply.reset}")
+def test_fault_is_told_and_not_stored(server: Loopback, store: RequestStore, fault: Reply) -> None:
+    client = make_client(server, store)
+    before = client.complete(REQUEST)
+    server.replies = [fault]
+    with pytest.raises(LlmError) as caught:
+        client.complete(OTHER)
+    assert KEY not in str(caught.value)
+    assert stored_files(store) == [f"{before.key}.json"]
+    assert client.usage.paid == 1
+    assert client.complete(REQUEST) == before
+
+
+def test_failure_says_where_and_what_is_safe(server: Loopback, store: RequestStore) -> None:
+    client = make_client(server, store)
+    client.complete(REQUEST)
+    client.complete(REQUEST)
+    server.replies = [FAULTS[0]]
+    wanted = (
+        rf"tiny at {server.base_url} gave no answer: .*Invalid API Key.*; the 2 answers so far are stored, "
+        "running again asks for the rest"
+    )
+    with pytest.raises(LlmError, match=wanted):
+        client.complete(OTHER)
+
+
+def test_long_message_is_shown_in_part(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply(json.dumps({"error": {"message": "x" * 100_000}}), status=403)]
+    with pytest.raises(LlmError, match="403.*xxx.*running again") as caught:
+        make_client(server, store).complete(REQUEST)
+    assert len(str(caught.value)) < 1000
+
+
+def test_wrong_key_is_asked_once(server: Loopback, store: RequestStore) -> None:
+    server.replies = [FAULTS[0]]
+    with pytest.raises(LlmError):
+        make_client(server, store).complete(REQUEST)
+    assert len(server.requests) == 1
+
+
+def test_short_failures_are_tried_again(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply("{}", status=500), Reply("{}", status=429), Reply(completion("third"))]
+    client = make_client(server, store)
+    assert client.complete(REQUEST).text == "third"
+    assert len(server.requests) == 3
+    assert client.usage.paid == 1
+
+
+def test_next_run_asks_for_the_rest(server: Loopback, store: RequestStore) -> None:
+    client = make_client(server, store)
+    client.complete(REQUEST)
+    server.replies = [FAULTS[0]]
+    with pytest.raises(LlmError):
+        client.complete(OTHER)
+    server.replies = [Reply(completion("late"))]
+    again = make_client(server, store)
+    assert [again.complete(request).text for request in (REQUEST, OTHER)][1] == "late"
+    assert again.usage == Usage(paid=1, replayed=1, prompt_tokens=7, completion_tokens=5)
+
+
+def test_answer_is_stored_as_it_came(server: Loopback, store: RequestStore) -> None:
+    raw = completion("  \u00e9\ud83c\udfac" + " ", system_fingerprint="b1")
+    server.replies = [Reply(raw)]
+    found = make_client(server, store).complete(REQUEST)
+    assert json.loads(store.path(found.key).read_text(encoding="utf-8"))["response"] == raw
+
+
+def test_stored_file_has_the_request(server: Loopback, store: RequestStore) -> None:
+    found = make_client(server, store).complete(REQUEST)
+    request = json.loads(store.path(found.key).read_text(encoding="utf-8"))["request"]
+    assert request == {"path": "/v1/completions", "body": {"model": "tiny", **REQUEST.body}, "sample": "42-0-0"}
+
+
+# The key stays where it is.
+
+
+def test_key_is_not_in_the_store(server: Loopback, store: RequestStore) -> None:
+    make_client(server, store).complete(REQUEST)
+    for path in store.folder.rglob("*"):
+        assert KEY not in path.name
+        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
+def test_key_is_not_in_the_request_key(server: Loopback, store: RequestStore) -> None:
+    one = make_client(server, store).complete(REQUEST)
+    other = Client(Endpoint(server.base_url, "sk-other", "tiny", {"model_sha256": "abc"}), store).complete(REQUEST)
+    assert one.key == other.key
+
+
+def test_key_is_not_shown(server: Loopback) -> None:
+    endpoint = Endpoint(server.base_url, KEY, "tiny", {"model_sha256": "abc"})
+    assert KEY not in repr(endpoint)
+    assert KEY not in str(endpoint)
+    assert server.base_url in repr(endpoint)
+
+
+@pytest.mark.parametrize("status", [200, 401])
+def test_key_that_a_server_echoes_is_hidden(server: Loopback, store: RequestStore, status: int) -> None:
+    server.replies = [Reply(json.dumps({"error": {"message": f"Incorrect key: {KEY}."}}), status=status)]
+    with pytest.raises(LlmError, match=r"Incorrect key: \[key\]\.") as caught:
+        make_client(server, store).complete(REQUEST)
+    assert KEY not in str(caught.value)
+
+
+def test_key_is_not_logged(server: Loopback, store: RequestStore, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        make_client(server, store).complete(REQUEST)
+    assert KEY not in caplog.text
+
+
+def test_two_clients_share_a_store(server: Loopback, store: RequestStore) -> None:
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(make_client(server, store).complete(REQUEST))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len({answer.text for answer in found}) == 1
+    assert len(stored_files(store)) == 1

@@ -1,0 +1,151 @@
+"""A workspace in which the real workflow runs on a tiny experiment."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = ["a warm and funny film", "great acting throughout", "a joy from start to end", "I loved every minute of it"]
+BAD = [
+    "a dull and lifeless film",
+    "terrible acting throughout",
+    "a bore from start to end",
+    "I hated every minute of it",
+]
+TINY: dict[str, Any] = {
+    "datasets": {
+        "mine": {
+            "source": "file",
+            "train": "train.csv",
+            "validation": "validation.csv",
+            "test": "test.csv",
+            "text": "review",
+            "label": "stars",
+            "text_type": "movie review",
+            "label_type": "sentiment",
+            "label_words": {"1": "negative", "5": "positive"},
+        }
+    },
+    "subsample": {"train": ["3s"], "validation": "2s", "test": None},
+    "seeds": {"data": [1, 2], "trials": [7]},
+    "llms": {"local": {"api": "embedded"}},
+    "augmenters": {
+        "none": {"method": "none"},
+        "duplicate": {"method": "duplicate"},
+        "gpt3mix": {"method": "gpt3mix", "llm": "local", "examples": 4, "max_tokens": 40, "attempts": 2},
+    },
+    "classifiers": {"minilm": {"method": "finetune", "batch_size": 4, "max_steps": 3}},
+}
+
+
+def review_rows(n: int, seed: int) -> list[dict[str, str]]:
+    """Make rows that differ from each other, half of them good."""
+    generator = random.Random(seed)
+    rows = []
+    for position in range(n):
+        texts, stars = (GOOD, "5") if position % 2 else (BAD, "1")
+        rows.append({"review": f"{generator.choice(texts)}, part {seed * 1000 + position}.", "stars": stars})
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write rows with their header."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@dataclass
+class Workspace:
+    """A folder with data and a config, in which snakemake runs with the project's Snakefile."""
+
+    folder: Path
+    config: dict[str, Any] = field(default_factory=lambda: deepcopy(TINY))
+
+    def __post_init__(self) -> None:
+        for seed, (name, n) in enumerate({"train": 20, "validation": 8, "test": 8}.items()):
+            write_csv(self.folder / f"{name}.csv", review_rows(n, seed))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of a run."""
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(self.config), encoding="utf-8")
+        fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        return [sys.executable, "-m", "snakemake", *fixed, "--configfile", "tiny.yaml", "--cores", "2", *arguments]
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """Run snakemake and return all that it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def interrupt(self, when: Callable[[], bool], *arguments: str) -> str:
+        """Start snakemake, press Ctrl-C when a condition holds, and return all that it printed."""
+        with subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            deadline = time.monotonic() + 200
+            while not when() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert process.poll() is None, "it ended before it could be interrupted"
+            os.killpg(process.pid, signal.SIGINT)
+            output, _ = process.communicate(timeout=60)
+        assert process.returncode != 0
+        return output
+
+    def results(self) -> Path:
+        """Return the folder of results."""
+        return self.folder / "results"
+
+    def answers(self) -> list[Path]:
+        """Return the stored answers."""
+        return sorted((self.folder / "cache" / "requests").rglob("*.json"))
+
+
+@pytest.fixture(scope="session")
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Join the packaged language model once for all tests of a process."""
+    from hypermix.llm.embedded import locate_model
+
+    return locate_model("package:gemma3-270m", tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, model_cache: Path) -> Workspace:
+    """Return a workspace of this test's own, with the language model in place."""
+    return make_workspace(tmp_path, model_cache)
+
+
+def make_workspace(folder: Path, model: Path) -> Workspace:
+    """Make a workspace whose cache has the language model, so that it is not joined again."""
+    target = folder / "cache" / "models" / model.name
+    target.parent.mkdir(parents=True)
+    target.hardlink_to(model)
+    return Workspace(folder)

@@ -1,0 +1,136 @@
+"""What a user sees when something is wrong: one sentence that says where, what, and what to do, and nothing half-made."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import pandas as pd
+import pytest
+
+from hypermix.files import read_provenance
+from tests.workflow.conftest import GOOD, Workspace, review_rows, write_csv
+
+
+def test_all_config_mistakes_are_told_at_once(workspace: Workspace) -> None:
+    workspace.config["classifiers"]["minilm"]["learning_rate"] = "5e-5"
+    workspace.config["augmenters"]["gpt3mix"]["exmples"] = 2
+    workspace.config["augmenters"]["gpt3mix"]["llm"] = "lokal"
+    workspace.config["augmenters"]["other"] = {"method": "gpt4mix"}
+    workspace.config["only"] = [{"dataset": "mien"}]
+    output = workspace.run(fails=True)
+    assert "the config has 5 mistakes" in output
+    assert "classifiers.minilm.learning_rate: '5e-5' stands there" in output
+    assert "write 5.0e-5" in output
+    assert "augmenters.gpt3mix.exmples: unknown key; did you mean 'examples'?" in output
+    assert "augmenters.gpt3mix.llm: 'lokal' is no key of llms; did you mean 'local'?" in output
+    assert "augmenters.other.method: 'gpt4mix' stands there; did you mean 'gpt3mix'?" in output
+    assert "only[0].dataset: 'mien' is no key of datasets; did you mean 'mine'?" in output
+    assert "Traceback" not in output
+    assert not workspace.results().exists()
+
+
+def test_a_missing_file_stops_before_any_job(workspace: Workspace) -> None:
+    (workspace.folder / "test.csv").unlink()
+    output = workspace.run(fails=True)
+    assert "test.csv" in output
+    assert "Missing input files" in output
+    assert not workspace.results().exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"review": "x", "rating": "5"}] * 9, "no column 'stars'"),
+        ([*review_rows(9, 0), {"review": " ", "stars": "5"}], "an empty text in row 10"),
+        ([*review_rows(9, 0), {"review": "fine", "stars": ""}], "no label in row 10"),
+        ([{"review": text, "stars": "5"} for text in GOOD], "train has the one label '5'"),
+    ],
+)
+def test_unusable_rows_stop_prepare(workspace: Workspace, rows: list[dict[str, str]], message: str) -> None:
+    write_csv(workspace.folder / "train.csv", rows)
+    output = workspace.run("--until", "prepare", fails=True)
+    assert message in output
+    assert not list(workspace.results().rglob("*.parquet"))
+
+
+def test_a_small_class_goes_on_and_is_recorded(workspace: Workspace) -> None:
+    workspace.config["subsample"]["train"] = ["50s"]
+    workspace.config["augmenters"] = {"none": {"method": "none"}}
+    workspace.config["seeds"]["data"] = [1]
+    output = workspace.run()
+    assert "train has too few rows: '1' has 10 of 50, '5' has 10 of 50; all of them are taken" in output
+    drawn = workspace.results() / "subsample/dataset=mine/subsample=50s/data_seed=1/train.parquet"
+    assert read_provenance(drawn)["short"] == {"train": {"1": [10, 50], "5": [10, 50]}}
+    report = (workspace.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
+    assert "has 10 rows, 50 were asked" in report
+
+
+def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> None:
+    workspace.config["augmenters"]["gpt3mix"]["max_tokens"] = 1
+    workspace.config["seeds"]["data"] = [1]
+    output = workspace.run("--until", "augment", fails=True)
+    told = output[output.index("none of ") :].splitlines()
+    assert told[0] == "none of 12 answers can be used; the first are"
+    assert all(line.endswith("(cut off)") for line in told[1:4])
+    assert told[4].startswith("try more examples")
+    assert len(workspace.answers()) == 12  # none is lost, so running again asks for nothing
+    stored = {path: path.stat().st_mtime_ns for path in workspace.answers()}
+    workspace.run("--until", "augment", fails=True)
+    assert {path: path.stat().st_mtime_ns for path in workspace.answers()} == stored
+
+
+def test_one_failing_augmenter_leaves_the_others_done(workspace: Workspace) -> None:
+    workspace.config["augmenters"]["gpt3mix"]["max_tokens"] = 1
+    workspace.run("--until", "augment", fails=True)
+    done = {path.parent.parent.name for path in (workspace.results() / "augment").rglob("synthetic.parquet")}
+    assert done == {"augmenter=none", "augmenter=duplicate"}
+
+
+@pytest.mark.parametrize("content", [b"not a model", b"GGUF" + bytes(2000)])
+def test_a_broken_model_file_is_named(workspace: Workspace, content: bytes) -> None:
+    (workspace.folder / "broken.gguf").write_bytes(content)
+    workspace.config["llms"]["local"]["model"] = "broken.gguf"
+    workspace.config["seeds"]["data"] = [1]
+    output = workspace.run("--until", "augment", fails=True)
+    assert "broken.gguf: " in output
+    assert "Traceback" not in output
+
+
+def test_ports_in_use_are_no_obstacle(workspace: Workspace) -> None:
+    """The system chooses the port: the server's usual one may be taken, and so may the last one of another job."""
+    workspace.config["augmenters"] = {"gpt3mix": workspace.config["augmenters"]["gpt3mix"]}
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # then somebody else has taken it, which does as well
+            taken.bind(("127.0.0.1", 8080))
+        workspace.run("--until", "augment")
+    assert len(list((workspace.results() / "augment").rglob("synthetic.parquet"))) == 2
+
+
+def test_stale_files_are_refused_by_name(workspace: Workspace) -> None:
+    """Once Snakemake's own records are lost it sees no changed setting; the files' own provenance does."""
+    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
+    workspace.config["seeds"]["data"] = [1]
+    workspace.run()
+    workspace.config["classifiers"]["minilm"]["learning_rate"] = 1.0e-5
+    for record in (workspace.folder / ".snakemake" / "metadata").iterdir():
+        record.unlink()
+    (workspace.results() / "aggregate" / "verdict.json").unlink()
+    output = workspace.run(fails=True)
+    assert "made with other settings than the config's" in output
+    assert "metrics.parquet (train)" in output
+
+
+def test_hostile_text_stays_text(workspace: Workspace) -> None:
+    rows = review_rows(20, 0)
+    rows[0]["review"] = "</script><script>alert(1)</script> {{ 7 * 7 }} ../../x %s \x1b[31m"
+    write_csv(workspace.folder / "train.csv", rows)
+    workspace.config["subsample"]["train"] = ["10s"]
+    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
+    workspace.config["seeds"]["data"] = [1]
+    workspace.run()
+    report = (workspace.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in report
+    assert "{{ 7 * 7 }}" in report
+    rows_kept = pd.read_parquet(workspace.results() / "augment")
+    assert rows[0]["review"] in set(rows_kept["text"])
