@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled row."""
+    """One labeled row."""
 
     id: str
     text: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any
+from xml.etree import ElementTree as Tree
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,11 @@ HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='windo
 AUGMENTERS = ("none", "duplicate", "gpt3mix", "eda")
 BASELINES = ("none", "duplicate")
 _SHIFT = {"none": 0.0, "duplicate": 0.006, "gpt3mix": 0.031, "eda": -0.012}
+
+
+def parse_svg(text: str) -> Tree.Element:
+    """Read SVG that a test has just made."""
+    return Tree.fromstring(text)  # noqa: S314 - the text is the test's own
 
 
 def make_runs(
@@ -196,7 +202,7 @@ def make_synthetic(n: int = 120, labels: Sequence[str] = ("negative", "positive"
                 "llm": "local" if index % 3 else None,
                 "request_key": "k",
                 "kept": kept,
-                "reason": None if kept else ("no label" if index % 4 else "duplicate"),
+                "reason": None if kept else ("no label" if index % 12 == 5 else "duplicate"),
             }
         )
     return pd.DataFrame(rows)

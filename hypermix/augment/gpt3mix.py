@@ -113,12 +113,13 @@ def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Augmenter:
     """
     words: dict[str, str] = {}
     for label, word in task.words.items():
-        if word.lower() in words:
+        folded = word.strip().casefold()
+        if folded in words:
             raise AugmentError(
-                f"the labels {words[word.lower()]!r} and {label!r} share the label word {word!r}; give each its own "
+                f"the labels {words[folded]!r} and {label!r} share the label word {word!r}; give each its own "
                 "with the dataset's label_words"
             )
-        words[word.lower()] = label
+        words[folded] = label
     return Gpt3Mix(
         task=task,
         examples=settings["examples"],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hypermix.errors import TrainError, accepted
@@ -58,7 +59,7 @@ def load_classifier(model: str, n_labels: int, seed: int) -> tuple[PreTrainedMod
         network = AutoModelForSequenceClassification.from_pretrained(
             model, num_labels=n_labels, use_safetensors=True, dtype=torch.float32
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise TrainError(
             f"the classifier model {model!r} cannot be loaded: {reason}; name a folder or a hub id with safetensors "

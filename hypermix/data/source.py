@@ -29,7 +29,7 @@ def _read_separated(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8-sig")
+    return pd.read_json(path, lines=True, dtype=False, encoding="utf-8-sig")
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

@@ -55,13 +55,13 @@ def browsable_rows(synthetic: pd.DataFrame, labels: Mapping[str, Sequence[str]])
 
 
 def inert_json(value: object) -> str:
-    """Write JSON that no HTML parser can take for markup, and that any JavaScript engine reads.
+    r"""Write JSON that no HTML parser can take for markup, and that any JavaScript engine reads.
 
     Args:
         value: What has a JSON form.
 
     Returns:
-        JSON in which ``<``, ``>``, ``&`` and the line separators U+2028 and U+2029 are written as ``\\uXXXX``; lone
+        JSON in which ``<``, ``>``, ``&`` and the line separators U+2028 and U+2029 are written as ``\uXXXX``; lone
         surrogates become question marks, since no file can hold them.
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -13,6 +13,8 @@ from hypermix.report.outcome import find_outcome
 COLUMNS = 100
 """The widest line that is written, in characters; only the path of the report may be longer."""
 
+_INDENT = "  "
+
 
 def summary_lines(verdict: Mapping[str, Any], report_path: str) -> list[str]:
     """Write the verdict for a terminal.
@@ -22,8 +24,8 @@ def summary_lines(verdict: Mapping[str, Any], report_path: str) -> list[str]:
         report_path: Where the HTML report stands.
 
     Returns:
-        The headline, one line for each verdict, and where the report is. Control characters are taken out, so that no
-        name or text can move the cursor or change colors.
+        The headline, one line for each verdict, and where the report is. A line shows intervals if it has room.
+        Control characters are taken out, so that no name or text can move the cursor or change colors.
 
     Raises:
         ArtefactError: If the verdict has an unknown outcome.
@@ -43,15 +45,19 @@ def plain(text: str) -> str:
 
 def _verdict_line(entry: Mapping[str, Any]) -> str:
     where = "/".join(str(entry[key]) for key in ("dataset", "subsample", "classifier"))
-    word = find_outcome(entry["outcome"]).word.lower()
-    against = "; ".join(_against(baseline) for baseline in entry["baselines"])
-    return shortened(plain(f"  {entry['augmenter']} on {where}: {word}. {against}").rstrip(". "), COLUMNS - 2).join(
-        ("  ", "")
-    )
+    start = f"{entry['augmenter']} on {where}: {find_outcome(entry['outcome']).word.lower()}"
+    room = COLUMNS - len(_INDENT)
+    for bounds in (True, False):
+        against = ", ".join(_against(baseline, bounds) for baseline in entry["baselines"])
+        line = plain(f"{start}; points against {against}" if against else start)
+        if len(line) <= room:
+            break
+    return _INDENT + shortened(line, room)
 
 
-def _against(entry: Mapping[str, Any]) -> str:
+def _against(entry: Mapping[str, Any], bounds: bool) -> str:
     if not is_defined(entry["mean_difference"]):
         return f"{entry['baseline']}: no pair"
-    bounds = f" ({interval(entry['ci_low'], entry['ci_high'], signed=True)})" if is_defined(entry["ci_low"]) else ""
-    return f"{points(entry['mean_difference'])} points{bounds} against {entry['baseline']}"
+    shown = bounds and is_defined(entry["ci_low"])
+    within = f" ({interval(entry['ci_low'], entry['ci_high'], signed=True)})" if shown else ""
+    return f"{entry['baseline']} {points(entry['mean_difference'])}{within}"

@@ -72,14 +72,15 @@ def render(data: ReportData) -> str:
     Raises:
         ArtefactError: If the tables, the labels and the verdict do not fit each other.
     """
+    loader = PackageLoader("hypermix.report", "templates")
     environment = Environment(
-        loader=PackageLoader("hypermix.report", "templates"),
+        loader=loader,
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (_source(environment, name) for name in ("report.css", "report.js"))
+    style, script = (_source(loader, environment, name) for name in ("report.css", "report.js"))
     page = environment.get_template("report.html.j2").render(
         **_verdict_words(data),
         **_number_words(data),
@@ -93,9 +94,8 @@ def render(data: ReportData) -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+def _source(loader: PackageLoader, environment: Environment, name: str) -> str:
+    return loader.get_source(environment, name)[0]
 
 
 def _policy(style: str, script: str) -> str:

@@ -176,7 +176,7 @@ def _draw_row(axes: Axes, row: Row, box: _Box, top: float) -> None:
         _text(axes, box.right, middle + 4, row.numbers, "muted", at="right", size=_SMALL_PX)
     below = middle + (5 if row.dots else 0)
     for value in row.dots:
-        _mark(axes, box.x(value), middle - 6, "o", 5.4, row.role, alpha=0.5, edge=False)
+        _mark(axes, box.x(value), middle - 6, "o", 5.4, row.role, alpha=0.65, edge=False)
     if math.isfinite(row.low) and math.isfinite(row.high):
         _line(axes, (box.x(row.low), box.x(row.high)), (below, below), row.role, 2.2)
     if math.isfinite(row.mean):

@@ -116,8 +116,8 @@ def difference_groups(comparisons: pd.DataFrame, outcomes: Mapping[OutcomeKey, s
     """Word the paired differences in accuracy by setting.
 
     Returns:
-        A dict a setting: ``title`` and ``rows``, a row a comparison; its ``outcome`` is None where the verdict does
-        not speak of it.
+        A dict a setting: ``title``, ``tests`` (their names) and ``rows``, a row a comparison; its ``outcome`` is None
+        where the verdict does not speak of it.
 
     Raises:
         ArtefactError: If an outcome is unknown.
@@ -138,11 +138,10 @@ def difference_groups(comparisons: pd.DataFrame, outcomes: Mapping[OutcomeKey, s
                     "effect": decimal(record["effect_size"], 2),
                     "n_pairs": count(record["n_pairs"]),
                     "pairs_needed": count(record["pairs_needed"]),
-                    "test": record["test"],
                     "outcome": find_outcome(key) if key is not None else None,
                 }
             )
-        groups.append({"title": " · ".join(setting), "rows": words})
+        groups.append({"title": " · ".join(setting), "tests": list(dict.fromkeys(rows["test"])), "rows": words})
     return groups
 
 

@@ -42,9 +42,9 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     provenance = {path: read_provenance(path) for kind in ("metrics", "synthetic") for path in inputs[kind]}
     _check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
-    runs = tables.read(inputs["metrics"], "metrics")
-    summary = summarize(runs, level)
-    comparisons = compare(runs, baselines, level)
+    runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
+    summary = _in_order(summarize(runs, level), config)
+    comparisons = _in_order(compare(runs, baselines, level), config)
     verdict = judge(comparisons, summary, baselines, config.report.alpha, level)
     receipts = tables.read(inputs["receipt"], "receipt")
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(receipts)}
@@ -53,6 +53,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         write_table(outputs[name], tables.from_columns(name, frame), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     rows = tables.read(inputs["synthetic"], "synthetic")
+    # Copies of real rows say little: what the others wrote comes first.
+    rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
     data = ReportData(
         **frames,
         verdict=verdict,
@@ -93,12 +95,25 @@ def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[s
     return [stage for stage, slice_json in wanted.items() if made["slices"].get(stage) != json.loads(slice_json)]
 
 
+def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Put baselines before what is compared with them, and the sizes as the config has them."""
+    baselines = experiment.baselines(config)
+    augmenters = [*baselines, *(name for name in config.augmenters if name not in baselines)]
+    ranks = {"subsample": config.subsample.train, "augmenter": augmenters}
+    sorting = ["dataset", "subsample", "classifier", "augmenter"]
+
+    def rank(column: pd.Series) -> pd.Series:
+        return column.map(ranks[str(column.name)].index) if column.name in ranks else column
+
+    return frame.sort_values(sorting, key=rank, kind="stable").reset_index(drop=True)
+
+
 def _costs(receipts: pd.DataFrame) -> pd.DataFrame:
     asked = receipts[receipts["llm"].notna()]
     counts = [name for name in tables.schema("costs").names if name in receipts and name not in ("augmenter", "llm")]
     sums = asked.groupby(["augmenter", "llm"], sort=True)[[*counts, "rows_kept"]].sum(min_count=1).reset_index()
     per_row = sums["usd"] / sums["rows_kept"].where(sums["rows_kept"] > 0)
-    return sums.assign(usd_per_kept_row=per_row)[tables.schema("costs").names]
+    return sums.assign(usd_per_kept_row=per_row).loc[:, list(tables.schema("costs").names)]
 
 
 def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:

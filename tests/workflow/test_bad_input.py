@@ -82,6 +82,7 @@ def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> No
 
 def test_one_failing_augmenter_leaves_the_others_done(workspace: Workspace) -> None:
     workspace.config["augmenters"]["gpt3mix"]["max_tokens"] = 1
+    workspace.config["seeds"]["data"] = [1]
     workspace.run("--until", "augment", fails=True)
     done = {path.parent.parent.name for path in (workspace.results() / "augment").rglob("synthetic.parquet")}
     assert done == {"augmenter=none", "augmenter=duplicate"}
@@ -100,6 +101,7 @@ def test_a_broken_model_file_is_named(workspace: Workspace, content: bytes) -> N
 def test_ports_in_use_are_no_obstacle(workspace: Workspace) -> None:
     """The system chooses the port: the server's usual one may be taken, and so may the last one of another job."""
     workspace.config["augmenters"] = {"gpt3mix": workspace.config["augmenters"]["gpt3mix"]}
+    workspace.config["subsample"]["train"] = ["2s"]
     with socket.socket() as taken:
         with contextlib.suppress(OSError):  # then somebody else has taken it, which does as well
             taken.bind(("127.0.0.1", 8080))

@@ -77,7 +77,9 @@
   };
 
   const turn = (step) => { page += step; draw(); find("shown").scrollIntoView({ block: "nearest" }); };
-  find("filters").addEventListener("input", () => { page = 0; draw(); });
+  const restart = () => { page = 0; draw(); };
+  search.addEventListener("input", restart);
+  for (const name of ["augmenter", "label", "use"]) find(name).addEventListener("change", restart);
   find("filters").addEventListener("submit", (event) => event.preventDefault());
   find("previous").addEventListener("click", () => turn(-1));
   find("next").addEventListener("click", () => turn(1));

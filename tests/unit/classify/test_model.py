@@ -121,9 +121,14 @@ def to_other_format(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
 BREAKAGES: dict[str, Callable[[Path], None]] = {
-    "no folder": lambda folder: shutil.rmtree(folder),
-    "empty folder": lambda folder: [path.unlink() for path in folder.iterdir()] and None,
+    "no folder": shutil.rmtree,
+    "empty folder": empty,
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
     "weights of another format": to_other_format,
     "damaged weights": write_garbage("model.safetensors"),

@@ -21,7 +21,7 @@ FROZEN = [
     (["np"[row % 3 > 0] for row in range(50)], "0.2f", 2746317213, [18, 33, 15, 27, 24, 34, 26, 35, 22, 14]),
     (list("cabcabcab"), "1s", 7, [3, 4, 2]),
     ([str(row * row % 7) for row in range(40)], "2s", 2**32 - 1, [35, 28, 34, 20, 26, 30, 39, 25]),
-    (list("baab" * 4), "0.5f", 1181241943, [15, 8, 11, 0, 10, 5, 2, 13]),
+    (list("baab" * 4), "0.5f", 1181241943, [11, 7, 3, 15, 2, 5, 9, 6]),
 ]
 """Labels, size, data seed, and the rows that the reference takes of them."""
 

@@ -24,9 +24,14 @@ def test_headline_is_first_path_last() -> None:
 def test_each_verdict_has_one_line() -> None:
     lines = summary_lines(verdict(), "report.html")
     assert len(lines) == 1 + 2 + 1
-    assert lines[1].startswith("  gpt3mix on rt/16s/minilm: cannot tell. +2.")
-    assert "points" in lines[1]
-    assert "against none" in lines[1]
+    assert lines[1] == "  gpt3mix on rt/16s/minilm: cannot tell; points against none +2.6, duplicate +2.5"
+
+
+def test_short_line_shows_the_interval() -> None:
+    short = verdict()
+    del short["verdicts"][0]["baselines"][1]
+    line = summary_lines(short, "report.html")[1]
+    assert line == "  gpt3mix on rt/16s/minilm: cannot tell; points against none +2.6 (+0.5 to +4.7)"
 
 
 def test_lines_fit_the_terminal() -> None:

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from xml.etree import ElementTree as Tree
-
 import pytest
 
 from hypermix.errors import ArtefactError
 from hypermix.report.figure import accuracy_figure, difference_figure, group_settings, seed_means
-from tests.report_data import make_comparisons, make_runs, make_summary
+from tests.report_data import make_comparisons, make_runs, make_summary, parse_svg
 
 
 def words(svg: str) -> list[str]:
-    return ["".join(element.itertext()) for element in Tree.fromstring(svg).iter("{*}text")]
+    return ["".join(element.itertext()) for element in parse_svg(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_same_runs_give_same_figure() -> None:
@@ -66,7 +64,7 @@ def test_twelve_methods_are_all_named() -> None:
 
 def test_description_tells_the_numbers() -> None:
     svg = difference_figure(make_comparisons(make_runs()))
-    assert "gpt3mix vs none +" in (Tree.fromstring(svg).findtext("{*}desc") or "")
+    assert "gpt3mix vs none +" in (parse_svg(svg).findtext("{*}desc") or "")
 
 
 def test_outcome_changes_the_shape() -> None:

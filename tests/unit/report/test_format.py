@@ -66,7 +66,8 @@ def test_thousands_have_thin_spaces() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "text"), [(0.0, "0.00"), (0.01, "0.01"), (1234.5, "1\u202f234.50"), (0.000071, "0.000071"), (0.0049, "0.0049")]
+    ("usd", "text"),
+    [(0.0, "0.00"), (0.01, "0.01"), (1234.5, "1\u202f234.50"), (0.000071, "0.000071"), (0.0049, "0.0049")],
 )
 def test_small_dollars_keep_two_digits(usd: float, text: str) -> None:
     assert words.dollars(usd) == text

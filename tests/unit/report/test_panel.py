@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -28,8 +29,9 @@ def test_everything_stands_inside_the_figure(width_px: float) -> None:
     figure = draw_panels([panel(ROW, ROW)], width_px)
     width, height = size(figure)
     for line in figure.axes[0].lines:
-        assert all(0 <= float(x) <= width for x in line.get_xdata())  # type: ignore[union-attr]
-        assert all(0 <= float(y) <= height for y in line.get_ydata())  # type: ignore[union-attr]
+        across, down = np.asarray(line.get_xdata(), dtype=float), np.asarray(line.get_ydata(), dtype=float)
+        assert ((across >= 0) & (across <= width)).all()
+        assert ((down >= 0) & (down <= height)).all()
 
 
 def test_every_seed_has_a_dot() -> None:

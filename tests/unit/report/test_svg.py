@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from xml.etree import ElementTree as Tree
-
 import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
 from hypermix.report.svg import ROLES, to_svg
+from tests.report_data import parse_svg
 
 
 def sample() -> Figure:
@@ -48,19 +47,19 @@ def test_only_address_is_the_namespace() -> None:
 def test_texts_are_escaped() -> None:
     text = to_svg(sample(), "a", "<script>", "a & b")
     assert "<script>" not in text
-    root = Tree.fromstring(text)
+    root = parse_svg(text)
     assert root.findtext("{*}title") == "<script>"
     assert root.findtext("{*}desc") == "a & b"
     assert "<a> & b" in "".join(root.itertext())
 
 
 def test_ids_of_two_figures_differ() -> None:
-    ids = [{element.get("id") for element in Tree.fromstring(to_svg(sample(), name, "t", "d")).iter()} for name in "ab"]
+    ids = [{element.get("id") for element in parse_svg(to_svg(sample(), name, "t", "d")).iter()} for name in "ab"]
     assert ids[0] & ids[1] <= {None}
 
 
 def test_every_reference_has_its_target() -> None:
-    root = Tree.fromstring(to_svg(sample(), "a", "t", "d"))
+    root = parse_svg(to_svg(sample(), "a", "t", "d"))
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     links = [element.attrib["href"][1:] for element in root.iter() if "href" in element.attrib]
     clips = [element.attrib["clip-path"][5:-1] for element in root.iter() if "clip-path" in element.attrib]
@@ -71,14 +70,14 @@ def test_every_reference_has_its_target() -> None:
 
 
 def test_colors_become_classes_too() -> None:
-    root = Tree.fromstring(to_svg(sample(), "a", "t", "d"))
+    root = parse_svg(to_svg(sample(), "a", "t", "d"))
     lines = [element for element in root.iter() if element.get("class") == "s-accent"]
     assert lines
     assert all(element.get("stroke") == ROLES["accent"] for element in lines)
 
 
 def test_figure_is_named_for_screen_readers() -> None:
-    root = Tree.fromstring(to_svg(sample(), "a", "t", "d"))
+    root = parse_svg(to_svg(sample(), "a", "t", "d"))
     assert root.get("role") == "img"
     assert root.get("aria-labelledby") == "a-title a-text"
 

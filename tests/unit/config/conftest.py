@@ -1,0 +1,52 @@
+"""A small config with each kind of variant, and a way to change one key of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Change = Callable[[str, Any], dict[str, Any]]
+
+RAW: dict[str, Any] = {
+    "datasets": {
+        "rt": {"source": "packaged"},
+        "mine": {"source": "file", "train": "a.csv", "label_words": {"5": "good"}},
+    },
+    "subsample": {"train": ["16s", "0.1f"]},
+    "seeds": {"data": {"master": 42, "count": 3}, "trials": [7, 8]},
+    "llms": {"local": {"api": "embedded"}, "other": {"api": "embedded", "model": "other.gguf"}},
+    "augmenters": {
+        "none": {"method": "none"},
+        "copy": {"method": "duplicate"},
+        "mix": {"method": "gpt3mix", "llm": "local"},
+        "mix2": {"method": "gpt3mix", "llm": "other", "examples": 4},
+    },
+    "classifiers": {"minilm": {"method": "finetune"}, "slow": {"method": "finetune", "learning_rate": 1e-5}},
+    "report": {"baselines": ["none"]},
+}
+
+
+def set_key(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return a copy with one key set; parts of the path that do not stand there are made."""
+    out = copy.deepcopy(raw)
+    here = out
+    *parents, last = path.split(".")
+    for part in parents:
+        here = here.setdefault(part, {})
+    here[last] = value
+    return out
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """Return the config as YAML would give it."""
+    return copy.deepcopy(RAW)
+
+
+@pytest.fixture
+def change() -> Change:
+    """Return a function that gives the config with one key set, named as in ``seeds.data.count``."""
+    return lambda path, value: set_key(RAW, path, value)

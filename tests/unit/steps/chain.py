@@ -1,0 +1,136 @@
+"""The stages one after the other, as the workflow runs them: the same paths, keys and slices, without Snakemake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypermix.config import experiment
+from hypermix.config.load import load_config
+from hypermix.config.model import Config
+from hypermix.steps import aggregate, augment, evaluate, prepare, subsample, train
+from tests.gguf import CONTEXT
+from tests.tiny import toy_rows, write_csv
+
+SPLITS = ("train", "validation", "test")
+DRAW = ("dataset", "subsample", "data_seed")
+AUGMENTATION = (*DRAW, "augmenter", "trial")
+RUN = (*DRAW, "augmenter", "classifier", "trial")
+LLM = {"api": "embedded", "model": "package:gemma3-270m", "context": CONTEXT}
+MIX = {"method": "gpt3mix", "llm": "local", "examples": 3, "max_tokens": 40, "temperature": 0.0}
+
+Key = dict[str, Any]
+
+
+def toy_settings(tiny: Path, sources: Path) -> dict[str, Any]:
+    """Word an experiment on toy rows: two data seeds, three augmenters, the tiny classifier."""
+    rows = {name: toy_rows(count, seed) for seed, (name, count) in enumerate(zip(SPLITS, (24, 12, 20), strict=True))}
+    files = {name: str(write_csv(sources / f"{name}.csv", split)) for name, split in rows.items()}
+    return {
+        "datasets": {"toy": {"source": "file", **files, "text_type": "movie review", "label_type": "sentiment"}},
+        "subsample": {"train": ["2s"], "validation": "4s", "test": None},
+        "seeds": {"data": [11, 12], "trials": [7]},
+        "llms": {"local": dict(LLM)},
+        "augmenters": {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}, "mix": dict(MIX)},
+        "classifiers": {
+            "tiny": {"method": "finetune", "model": str(tiny), "learning_rate": 5e-3, "batch_size": 4, "max_steps": 12}
+        },
+        "except": [{"augmenter": "mix", "data_seed": 12}],
+    }
+
+
+@dataclass(frozen=True)
+class Chain:
+    """An experiment and the folders that it writes to."""
+
+    results: Path
+    cache: Path
+    raw: dict[str, Any]
+
+    @property
+    def config(self) -> Config:
+        return load_config(self.raw)
+
+    @property
+    def runs(self) -> list[Key]:
+        return experiment.runs(self.config)
+
+    def path(self, stage: str, names: Sequence[str], key: Key, table: str) -> Path:
+        parts = [f"{name}={key[name]}" for name in names]
+        return self.results.joinpath(stage, *parts, f"{table}.parquet")
+
+    def splits(self, stage: str, names: Sequence[str], key: Key) -> dict[str, Path]:
+        return {name: self.path(stage, names, key, name) for name in SPLITS}
+
+    def drawn(self, key: Key) -> dict[str, Path]:
+        return self.splits("subsample", DRAW, key)
+
+    def augmented(self, key: Key) -> dict[str, Path]:
+        return {
+            "synthetic": self.path("augment", AUGMENTATION, key, "synthetic"),
+            "receipt": self.path("receipts", AUGMENTATION, key, "receipt"),
+        }
+
+    def trained(self, key: Key) -> dict[str, Path]:
+        return {name: self.path("train", RUN, key, name) for name in ("predictions", "history")}
+
+    def metrics(self, key: Key) -> Path:
+        return self.path("evaluate", RUN, key, "metrics")
+
+    def aggregated(self) -> dict[str, Path]:
+        names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs")}
+        names |= {"verdict": "verdict.json", "report": "report.html"}
+        return {name: self.results / "aggregate" / file for name, file in names.items()}
+
+    def prepare(self, dataset: str = "toy") -> dict[str, Path]:
+        outputs = self.splits("prepare", DRAW[:1], {"dataset": dataset})
+        prepare.run(dataset, experiment.prepare_slice(self.config, dataset), self.cache, outputs)
+        return outputs
+
+    def subsample(self, key: Key) -> dict[str, Path]:
+        prepared = self.splits("prepare", DRAW[:1], key)
+        subsample.run(words(key, DRAW), experiment.subsample_slice(self.config), prepared, self.drawn(key))
+        return self.drawn(key)
+
+    def augment(self, key: Key) -> dict[str, Path]:
+        slice_json = experiment.augment_slice(self.config, key["dataset"], key["augmenter"])
+        outputs = self.augmented(key)
+        augment.run(words(key, AUGMENTATION), slice_json, self.drawn(key)["train"], self.cache, 1, outputs)
+        return outputs
+
+    def train(self, key: Key) -> dict[str, Path]:
+        inputs = {**self.drawn(key), "synthetic": self.augmented(key)["synthetic"]}
+        slice_json = experiment.train_slice(self.config, key["classifier"])
+        train.run(words(key, RUN), slice_json, inputs, 1, self.trained(key))
+        return self.trained(key)
+
+    def evaluate(self, key: Key) -> Path:
+        predictions = self.trained(key)["predictions"]
+        evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.metrics(key))
+        return self.metrics(key)
+
+    def aggregate(self) -> dict[str, Path]:
+        inputs = {
+            "metrics": [self.metrics(key) for key in self.runs],
+            "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
+            "receipt": [self.augmented(key)["receipt"] for key in self.runs],
+        }
+        aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
+        return self.aggregated()
+
+    def up_to_train(self, key: Key) -> None:
+        """Run what a run needs, but for the splits of its dataset."""
+        self.subsample(key)
+        self.augment(key)
+        self.train(key)
+
+    def key(self, augmenter: str, data_seed: int = 11) -> Key:
+        found = [key for key in self.runs if (key["augmenter"], key["data_seed"]) == (augmenter, data_seed)]
+        return found[0]
+
+
+def words(key: Key, names: Sequence[str]) -> dict[str, str]:
+    """Return the wildcards of a rule, which are text."""
+    return {name: str(key[name]) for name in names}

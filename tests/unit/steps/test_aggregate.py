@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from hypermix import tables
+from hypermix.config.load import merge
+from hypermix.errors import ArtefactError
+from hypermix.files import read_provenance, read_table, write_table
+from tests.unit.steps.chain import AUGMENTATION, Chain, Key
+from tests.unit.steps.conftest import MakeChain
+
+TABLES = ("runs", "summary", "comparisons", "costs")
+
+
+def other_config(done: Chain, results: Path | None = None, **overlay: Any) -> Chain:
+    return Chain(results or done.results, done.cache, merge(done.raw, overlay))
+
+
+@pytest.fixture
+def controls(make_chain: MakeChain) -> Chain:
+    """Return a small experiment of its own, whose files a test may change."""
+    chain = make_chain(augmenters={"mix": None}, **{"except": []})
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    return chain
+
+
+# Tables.
+
+
+def test_tables_have_their_schemas(done: Chain) -> None:
+    for name in TABLES:
+        assert list(read_table(done.aggregated()[name], name)) == tables.schema(name).names
+
+
+def test_every_run_is_in_runs(done: Chain) -> None:
+    runs = read_table(done.aggregated()["runs"], "runs")
+    assert runs[list(tables.KEYS)].to_dict("records") == [dict(key) for key in done.runs]
+    for position, key in enumerate(done.runs):
+        assert runs.loc[position, "accuracy"] == read_table(done.metrics(key), "metrics").loc[0, "accuracy"]
+
+
+def test_summary_counts_seeds_and_runs(done: Chain) -> None:
+    summary = read_table(done.aggregated()["summary"], "summary")
+    counts = summary[summary["metric"] == "accuracy"].set_index("augmenter")
+    assert counts["n_seeds"].to_dict() == {"none": 2, "duplicate": 2, "mix": 1}
+    assert counts["n_runs"].to_dict() == {"none": 2, "duplicate": 2, "mix": 1}
+
+
+def test_others_are_compared_with_controls(done: Chain) -> None:
+    found = read_table(done.aggregated()["comparisons"], "comparisons")
+    pairs = set(zip(found["augmenter"], found["baseline"], strict=True))
+    assert {("mix", "none"), ("mix", "duplicate"), ("duplicate", "none")} >= pairs >= {("mix", "none")}
+
+
+def test_costs_add_up_the_receipts(done: Chain) -> None:
+    costs = read_table(done.aggregated()["costs"], "costs")
+    paid = read_table(done.augmented(done.key("mix"))["receipt"], "receipt").loc[0]
+    assert costs[["augmenter", "llm"]].to_numpy().tolist() == [["mix", "local"]]
+    for name in ("requests_paid", "requests_replayed", "prompt_tokens", "completion_tokens"):
+        assert costs.loc[0, name] == paid[name]
+    assert costs.loc[0, "usd"] == costs.loc[0, "usd_per_kept_row"] == 0.0
+
+
+def test_costs_of_no_language_model_are_empty(controls: Chain) -> None:
+    costs = read_table(controls.aggregate()["costs"], "costs")
+    assert len(costs) == 0
+    assert list(costs) == tables.schema("costs").names
+
+
+@pytest.mark.parametrize(
+    ("usd", "kept", "total", "per_row"),
+    [([1.0, 0.5], [2, 4], 1.5, 0.25), ([None, None], [2, 4], None, None), ([1.0, 0.5], [0, 0], 1.5, None)],
+)
+def test_price_of_a_row_is_worked_out(
+    controls: Chain, usd: list[float | None], kept: list[int], total: float | None, per_row: float | None
+) -> None:
+    drawn = [key for key in controls.runs if key["augmenter"] == "duplicate"]
+    for key, cost, rows in zip(drawn, usd, kept, strict=True):
+        rewrite_receipt(controls, key, llm="paid", usd=cost, rows_kept=rows, requests_paid=10)
+    costs = read_table(controls.aggregate()["costs"], "costs")
+    assert costs["requests_paid"].tolist() == [20]
+    found = [None if pd.isna(value) else value for value in (costs.loc[0, "usd"], costs.loc[0, "usd_per_kept_row"])]
+    assert found == [total, per_row]
+
+
+def rewrite_receipt(chain: Chain, key: Key, **changes: Any) -> None:
+    path = chain.path("receipts", AUGMENTATION, key, "receipt")
+    (row,) = read_table(path, "receipt").to_dict("records")
+    columns = {str(name): [value] for name, value in {**row, **changes}.items()}
+    write_table(path, tables.from_columns("receipt", columns), read_provenance(path))
+
+
+def test_provenance_holds_config_and_stages(done: Chain) -> None:
+    for name in TABLES:
+        made = read_provenance(done.aggregated()[name])
+        assert sorted(made["slices"]) == ["aggregate", "augment", "evaluate", "prepare", "subsample", "train"]
+        assert len(made["inputs"]) == 2 * len(done.runs)
+        assert str(done.results) not in json.dumps(made)
+
+
+# Verdict and report.
+
+
+def test_verdict_is_json(done: Chain) -> None:
+    verdict = json.loads(done.aggregated()["verdict"].read_text(encoding="utf-8"))
+    assert verdict["headline"]
+    assert {entry["augmenter"] for entry in verdict["verdicts"]} == {"mix"}
+
+
+def test_report_is_one_page(done: Chain) -> None:
+    page = done.aggregated()["report"].read_text(encoding="utf-8")
+    headline = json.loads(done.aggregated()["verdict"].read_text(encoding="utf-8"))["headline"]
+    assert page.lower().startswith("<!doctype html>")
+    assert headline.split(".", maxsplit=1)[0] in page
+    assert "mix" in page
+
+
+def test_verdict_is_told_at_the_end(controls: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "hypermix"):
+        outputs = controls.aggregate()
+    assert caplog.messages[-1] == f"Report: {outputs['report']}"
+
+
+def test_shortfall_is_in_the_report(controls: Chain) -> None:
+    rewrite_receipt(controls, controls.key("duplicate"), rows_wanted=4, rows_kept=1)
+    page = controls.aggregate()["report"].read_text(encoding="utf-8")
+    assert "toy, duplicate: 3 of 4 rows are missing in 1 draws" in page
+
+
+def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:
+    chain = make_chain(augmenters={"mix": None}, subsample={"train": ["13s"]}, **{"except": []})
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    page = chain.aggregate()["report"].read_text(encoding="utf-8")
+    assert "toy, train of 13s: the class &#39;negative&#39; has 12 rows, 13 were asked; all of them are taken." in page
+
+
+def test_same_inputs_give_same_bytes(done: Chain) -> None:
+    before = {name: path.read_bytes() for name, path in done.aggregated().items()}
+    done.aggregate()
+    assert {name: path.read_bytes() for name, path in done.aggregated().items()} == before
+
+
+# Stale files.
+
+
+@pytest.mark.parametrize(
+    ("overlay", "stage", "table"),
+    [
+        ({"datasets": {"toy": {"text": "other"}}}, "prepare", "metrics"),
+        ({"subsample": {"validation": "3s"}}, "subsample", "metrics"),
+        ({"augmenters": {"duplicate": {"multiplier": 2.0}}}, "augment", "metrics"),
+        ({"classifiers": {"tiny": {"batch_size": 3}}}, "train", "metrics"),
+        ({"augmenters": {"mix": {"temperature": 0.5}}}, "augment", "synthetic"),
+        ({"llms": {"local": {"context": 256}}}, "augment", "synthetic"),
+    ],
+)
+def test_stale_files_are_named_with_stage(
+    done: Chain, tmp_path: Path, overlay: dict[str, Any], stage: str, table: str
+) -> None:
+    before = {path: path.read_bytes() for path in done.aggregated().values()}
+    with pytest.raises(ArtefactError, match="made with other settings than the config's: ") as caught:
+        other_config(done, **overlay).aggregate()
+    message = str(caught.value)
+    assert f"{table}.parquet ({stage})" in message
+    assert str(done.results) in message
+    assert message.endswith(
+        "delete these files, or run snakemake with --forcerun and the stage in brackets; stored answers are not paid again"
+    )
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_many_stale_files_are_counted(done: Chain) -> None:
+    with pytest.raises(ArtefactError, match=r"\(train\) and 2 more; delete") as caught:
+        other_config(done, classifiers={"tiny": {"batch_size": 3}}).aggregate()
+    assert str(caught.value).count(".parquet (") == 3
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"threads": {"train": 2}},
+        {"cache": "elsewhere"},
+        {"report": {"alpha": 0.1}},
+        {"classifiers": {"unused": {"method": "finetune"}}, "only": [{"classifier": "tiny"}]},
+    ],
+)
+def test_other_settings_leave_files_fresh(done: Chain, tmp_path: Path, overlay: dict[str, Any]) -> None:
+    chain = other_config(done, **overlay)
+    before = {name: path.read_bytes() for name, path in done.aggregated().items()}
+    try:
+        chain.aggregate()
+        assert all(path.is_file() for path in chain.aggregated().values())
+    finally:
+        for name, path in done.aggregated().items():
+            path.write_bytes(before[name])
+
+
+def test_fewer_runs_are_aggregated_alone(done: Chain, tmp_path: Path) -> None:
+    chain = other_config(done, only=[{"augmenter": "none"}, {"augmenter": "duplicate"}])
+    before = {name: path.read_bytes() for name, path in done.aggregated().items()}
+    try:
+        runs = read_table(chain.aggregate()["runs"], "runs")
+        assert sorted(set(runs["augmenter"])) == ["duplicate", "none"]
+    finally:
+        for name, path in done.aggregated().items():
+            path.write_bytes(before[name])
+
+
+def test_foreign_file_is_refused(controls: Chain) -> None:
+    path = controls.metrics(controls.key("none"))
+    pd.read_parquet(path).to_parquet(path)
+    with pytest.raises(ArtefactError, match="metrics.parquet: was not written by HyperMix"):
+        controls.aggregate()

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from hypermix import tables
+from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.config import experiment
+from hypermix.errors import AugmentError, LlmError
+from hypermix.files import read_provenance, read_table
+from hypermix.hashing import file_digest
+from hypermix.llm.store import RequestStore, request_key
+from hypermix.records import Example, Task
+from tests.loopback import completion
+from tests.unit.steps.chain import Chain, Key
+from tests.unit.steps.conftest import MakeChain
+
+
+def synthetic(chain: Chain, key: Key) -> Any:
+    return read_table(chain.augmented(key)["synthetic"], "synthetic")
+
+
+def receipt(chain: Chain, key: Key) -> dict[str, Any]:
+    (row,) = read_table(chain.augmented(key)["receipt"], "receipt").to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def drawn_chain(make_chain: MakeChain, augmenter: str, **overlay: Any) -> tuple[Chain, Key]:
+    chain = make_chain(**overlay)
+    chain.prepare()
+    key = chain.key(augmenter)
+    chain.subsample(key)
+    return chain, key
+
+
+def answers(cache: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in sorted((cache / "requests").rglob("*.json"))}
+
+
+# The controls.
+
+
+def test_no_augmentation_has_no_rows(done: Chain) -> None:
+    key = done.key("none")
+    assert len(synthetic(done, key)) == 0
+    found = receipt(done, key)
+    assert (found["rows_wanted"], found["rows_kept"], found["requests_paid"]) == (0, 0, 0)
+    assert pd.isna(found["llm"])
+
+
+def test_duplicates_are_the_drawn_rows(done: Chain) -> None:
+    key = done.key("duplicate")
+    rows = synthetic(done, key)
+    train = read_table(done.drawn(key)["train"], "train")
+    assert sorted(rows["text"]) == sorted(train["text"])
+    assert sorted(ids[0] for ids in rows["source_ids"]) == sorted(train["id"])
+    assert rows["kept"].all()
+    assert rows["llm"].isna().all()
+    assert {tuple(soft) for soft in rows["soft_label"]} == {(1.0, 0.0), (0.0, 1.0)}
+
+
+def test_controls_touch_no_store(make_chain: MakeChain, tmp_path: Path) -> None:
+    chain, key = drawn_chain(make_chain, "duplicate")
+    Chain(chain.results, tmp_path / "cache", chain.raw).augment(key)
+    assert not (tmp_path / "cache").exists()
+
+
+# A real language model.
+
+
+def test_rows_are_by_the_language_model(done: Chain) -> None:
+    key = done.key("mix")
+    rows = synthetic(done, key)
+    kept = rows[rows["kept"]]
+    assert len(kept) >= 1
+    assert set(rows["llm"]) == {"local"}
+    assert set(kept["label"]) <= {"negative", "positive"}
+    assert set(kept["label_source"]) == {"logprobs"}
+    assert kept["reason"].isna().all()
+    assert rows.loc[~rows["kept"], "reason"].notna().all()
+
+
+def test_soft_labels_are_probabilities(done: Chain) -> None:
+    rows = synthetic(done, done.key("mix"))
+    for soft, mass in rows.loc[rows["kept"], ["soft_label", "label_mass"]].itertuples(index=False):
+        assert sum(soft) == pytest.approx(1.0)
+        assert 0.0 < min(soft) < max(soft) < 1.0
+        assert 0.0 < mass <= 1.0
+
+
+def test_rows_name_their_sources(done: Chain) -> None:
+    key = done.key("mix")
+    train = set(read_table(done.drawn(key)["train"], "train")["id"])
+    for ids in synthetic(done, key)["source_ids"]:
+        assert len(set(ids)) == 3
+        assert set(ids) <= train
+
+
+def test_every_answer_is_in_the_store(done: Chain, cache: Path) -> None:
+    rows = synthetic(done, done.key("mix"))
+    for key in rows["request_key"]:
+        record = json.loads((cache / "requests" / key[:2] / f"{key}.json").read_text(encoding="utf-8"))
+        assert record["request"]["body"]["logprobs"] == 20
+        assert record["request"]["body"]["model"] == "gemma-3-270m-q4_k_m"
+
+
+def test_receipt_counts_the_first_run(done: Chain) -> None:
+    key = done.key("mix")
+    found, rows = receipt(done, key), synthetic(done, key)
+    assert found["requests_paid"] == len(rows)
+    assert found["requests_replayed"] == found["requests_unknown"] == 0
+    assert found["prompt_tokens"] > 20 * len(rows)
+    assert found["completion_tokens"] > len(rows)
+    assert (found["llm"], found["usd"]) == ("local", 0.0)
+    assert (found["rows_wanted"], found["rows_kept"]) == (4, rows["kept"].sum())
+    assert found["seconds"] > 0.0
+
+
+def test_second_run_asks_nothing(done: Chain, make_chain: MakeChain, cache: Path) -> None:
+    before = answers(cache)
+    chain, key = drawn_chain(make_chain, "mix")
+    chain.augment(key)
+    found, first = receipt(chain, key), receipt(done, key)
+    assert found["requests_paid"] == found["prompt_tokens"] == found["completion_tokens"] == 0
+    assert found["requests_replayed"] == first["requests_paid"]
+    assert answers(cache) == before
+    one, other = (path.augmented(key)["synthetic"].read_bytes() for path in (done, chain))
+    assert one == other
+
+
+def test_no_usable_answer_shows_three(make_chain: MakeChain, cache: Path) -> None:
+    # One token is too short for any label.
+    chain, key = drawn_chain(make_chain, "mix", augmenters={"mix": {"max_tokens": 1, "attempts": 1}})
+    before = answers(cache)
+    with pytest.raises(AugmentError, match=r"none of 4 answers can be used; the first are\n") as caught:
+        chain.augment(key)
+    first, *shown, advice = str(caught.value).splitlines()
+    assert len(shown) == 3
+    assert all(line.startswith("  '") and line.endswith("' (cut off)") for line in shown)
+    assert advice == (
+        "try more examples a prompt, another model, or plainer label words; stored answers cost nothing again"
+    )
+    after = answers(cache)
+    assert len(after) == len(before) + 4
+    assert not any(path.exists() for path in chain.augmented(key).values())
+    with pytest.raises(AugmentError) as again:
+        chain.augment(key)
+    assert str(again.value) == str(caught.value)
+    assert answers(cache) == after
+
+
+def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
+    long = " ".join(["fine"] * 400)
+    chain = make_chain(llms={"local": {"context": 128}}, datasets={"toy": {"text_type": long}})
+    chain.prepare()
+    key = chain.key("mix")
+    chain.subsample(key)
+    with pytest.raises(LlmError, match="gave no answer: .*context.*the 0 answers so far are stored"):
+        chain.augment(key)
+
+
+def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -> None:
+    """Put answers into the store as if they had been asked for."""
+    settings = json.loads(experiment.augment_slice(chain.config, "toy", "mix"))["augmenter"]
+    task = Task("movie review", "sentiment", {"negative": "negative", "positive": "positive"})
+    train = read_table(chain.drawn(key)["train"], "train")
+    examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
+    planned = AUGMENTERS.get("gpt3mix")(settings, task).plan(examples, key["trial"], list(texts))
+    for text, request in zip(texts.values(), planned, strict=True):
+        body = {"model": gemma.stem, **request.body}
+        digest = request_key({"model_sha256": file_digest(gemma)}, "/v1/completions", body, request.sample)
+        RequestStore(chain.cache / "requests").put(digest, {}, completion(text))
+
+
+@pytest.fixture
+def short(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> tuple[Chain, Key]:
+    """Return a draw whose row 1 came at the second try, and whose row 3 never came."""
+    chain, key = drawn_chain(make_chain, "mix", augmenters={"mix": {"labels": "hard", "attempts": 2, "top_p": 0.5}})
+    good = " a bright film (Sentiment: Positive)"
+    texts = {Slot(0, 0): good, Slot(1, 0): " no end", Slot(2, 0): good, Slot(3, 0): " (Sentiment: Positive)"}
+    store_answers(chain, key, gemma, {**texts, Slot(1, 1): good, Slot(3, 1): " a film (Sentiment: Odd)"})
+    with caplog.at_level(logging.INFO, "hypermix"):
+        chain.augment(key)
+    return chain, key
+
+
+def test_shortfall_is_told_and_kept(short: tuple[Chain, Key], caplog: pytest.LogCaptureFixture) -> None:
+    assert "3 of 4 rows were made; the others had no usable answer in 2 tries" in caplog.messages
+    rows = synthetic(*short)
+    assert rows["kept"].tolist() == [True, False, True, True, False, False]
+    assert rows["reason"].fillna("").tolist() == ["", "no label", "", "", "empty text", "unknown label"]
+    assert rows["id"].is_unique
+    found = receipt(*short)
+    assert (found["rows_wanted"], found["rows_kept"]) == (4, 3)
+    assert (found["requests_paid"], found["requests_replayed"]) == (0, 6)
+    told = [message for message in caplog.messages if "answers a minute" in message]
+    assert told == [] or all(re.fullmatch(r"\d of 4 rows, \d+ answers a minute, \d+ % usable", line) for line in told)
+
+
+# What it takes from the config and from the draw.
+
+
+def test_unknown_label_word_is_refused(make_chain: MakeChain) -> None:
+    words = {"positiv": "good", "negative": "bad"}
+    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}})
+    with pytest.raises(AugmentError) as caught:
+        chain.augment(key)
+    assert str(caught.value) == (
+        "label_words names the labels ['positiv'], which the dataset lacks; it has ['negative', 'positive']"
+    )
+
+
+@pytest.mark.parametrize(("draw", "equal"), [("data_seed", True), ("trial", False)])
+def test_draw_decides_who_shares_rows(make_chain: MakeChain, draw: str, equal: bool) -> None:
+    overlay = {"augmenters": {"duplicate": {"draw": draw, "multiplier": 3.0}}}
+    chain, key = drawn_chain(make_chain, "duplicate", **overlay)
+    texts = []
+    for trial in (7, 8):
+        chain.augment({**key, "trial": trial})
+        texts.append(synthetic(chain, {**key, "trial": trial})["text"].tolist())
+    assert (texts[0] == texts[1]) == equal
+
+
+def test_provenance_holds_stages_so_far(done: Chain) -> None:
+    for augmenter in ("none", "duplicate", "mix"):
+        key = done.key(augmenter)
+        for path in done.augmented(key).values():
+            made = read_provenance(path)
+            assert sorted(made["slices"]) == ["augment", "prepare", "subsample"]
+            assert made["labels"] == ["negative", "positive"]
+            assert made["keys"] == {name: value for name, value in key.items() if name != "classifier"}
+            assert made["inputs"] == {"train": file_digest(done.drawn(key)["train"])}
+
+
+def test_files_have_their_schemas(done: Chain) -> None:
+    for augmenter in ("none", "duplicate", "mix"):
+        for table, path in done.augmented(done.key(augmenter)).items():
+            assert list(read_table(path, table)) == tables.schema(table).names
+
+
+def test_ids_are_unique(done: Chain) -> None:
+    for augmenter in ("duplicate", "mix"):
+        assert synthetic(done, done.key(augmenter))["id"].is_unique
