@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -109,8 +110,11 @@ def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Augmenter:
     """Make the augmenter from its settings.
 
     Raises:
-        AugmentError: If two labels share a label word, so that a written word would not tell the label.
+        AugmentError: If a label word cannot stand in a prompt, or two labels share one.
     """
+    unfit = [word for word in task.words.values() if re.search(r"[()\r\n]", word)]
+    if unfit:
+        raise AugmentError(f"{unfit} cannot stand in a prompt; give these labels words without brackets in label_words")
     words: dict[str, str] = {}
     for label, word in task.words.items():
         folded = word.strip().casefold()

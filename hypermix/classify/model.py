@@ -26,6 +26,8 @@ def locate_model(model: str) -> str:
     """
     kind, _, name = model.partition(":")
     if kind != "package":
+        if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+            raise TrainError(f"{model}: no such folder; name a folder with a model, a hub id, or package:minilm-l6")
         return model
     if name not in PACKAGED:
         raise TrainError(f"no package carries the model {name!r}: {accepted(name, PACKAGED)}")
@@ -68,10 +70,9 @@ def load_classifier(model: str, n_labels: int, seed: int) -> tuple[PreTrainedMod
     return network, tokenizer
 
 
-def weights_digest(model: str) -> str | None:
-    """Return the SHA-256 of a local model's weights; None for a model of the hub."""
-    weights = Path(model) / "model.safetensors"
-    return file_digest(weights) if weights.is_file() else None
+def weights_digests(model: str) -> dict[str, str]:
+    """Return the SHA-256 of each weight file of a local model, by its name; empty for a model of the hub."""
+    return {file.name: file_digest(file) for file in sorted(Path(model).glob("*.safetensors"))}
 
 
 def longest_input(network: PreTrainedModel, wanted: int) -> int:

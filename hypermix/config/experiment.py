@@ -48,7 +48,7 @@ def runs(config: Config) -> list[Key]:
         One key a run, with the partition keys of `hypermix.tables.KEYS`, in the order of the config.
 
     Raises:
-        ConfigError: If `only` and `except` leave none.
+        ConfigError: If `only` and `except` leave none, an entry of theirs matches none, or seeds cannot be paired.
     """
     seeds = _seed_pairs(config)
     product = itertools.product(config.datasets, config.subsample.train, config.classifiers, config.augmenters, seeds)
@@ -56,6 +56,10 @@ def runs(config: Config) -> list[Key]:
         dict(zip(KEYS, (dataset, size, seed, augmenter, classifier, trial), strict=True))
         for dataset, size, classifier, augmenter, (seed, trial) in product
     ]
+    for where, partials in (("only", config.only), ("except", config.except_)):
+        for position, partial in enumerate(partials):
+            if not any(_matches(key, partial) for key in keys):
+                raise ConfigError(f"{where}[{position}]: {partial} matches none of {len(keys)} runs; mend or remove it")
     chosen = [key for key in keys if not config.only or any(_matches(key, part) for part in config.only)]
     kept = [key for key in chosen if not any(_matches(key, part) for part in config.except_)]
     if not kept:
@@ -67,6 +71,11 @@ def _seed_pairs(config: Config) -> list[tuple[int, int]]:
     data, trials = data_seeds(config), trial_seeds(config)
     if config.seeds.design == "crossed":
         return list(itertools.product(data, trials))
+    if len(data) > len(trials):
+        raise ConfigError(
+            f"seeds.design: paired takes a trial for each data seed, and there are {len(data)} data seeds and "
+            f"{len(trials)} trials; raise seeds.trials or set seeds.design: crossed"
+        )
     # The reference reuses its data seeds in turn when there are fewer of them than trials.
     return [(data[position % len(data)], trial) for position, trial in enumerate(trials)]
 

@@ -38,7 +38,9 @@ def read_answer(key: str, response: str) -> Completion:
     """
     choice = json.loads(response)["choices"][0]
     content = (choice.get("logprobs") or {}).get("content") or []
-    return Completion(key, choice["text"], str(choice.get("finish_reason")), tuple(_token(entry) for entry in content))
+    # JSON may hold half of a surrogate pair, which no file can.
+    text = choice["text"].encode("utf-8", "replace").decode("utf-8")
+    return Completion(key, text, str(choice.get("finish_reason")), tuple(_token(entry) for entry in content))
 
 
 def read_usage(response: str) -> tuple[int, int]:

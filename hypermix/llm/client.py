@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from typing import Self
 
 import openai
 
@@ -23,14 +25,25 @@ class Endpoint:
     Attributes:
         base_url: URL up to and with ``/v1``.
         api_key: The key; it is sent and never stored or shown.
-        model: The model's name in a request.
-        identity: What stands for the model in a request key.
     """
 
     base_url: str
     api_key: str = field(repr=False)
-    model: str
+
+
+@dataclass(frozen=True)
+class Llm:
+    """A language model that can be asked.
+
+    Attributes:
+        name: Its name in a request.
+        identity: What stands for it in a request key.
+        connect: Opens its endpoint, for as long as the context lasts.
+    """
+
+    name: str
     identity: Mapping[str, str]
+    connect: Callable[[], AbstractContextManager[Endpoint]]
 
 
 @dataclass
@@ -51,17 +64,26 @@ class Usage:
 
 
 class Client:
-    """Asks one endpoint and keeps every answer.
+    """Asks one language model and keeps every answer; a context manager, which closes what it opened.
+
+    The endpoint is opened by the first request that the store cannot answer, so a replay starts no server.
 
     Attributes:
         usage: What was asked so far.
     """
 
-    def __init__(self, endpoint: Endpoint, store: RequestStore) -> None:
-        self._endpoint = endpoint
+    def __init__(self, llm: Llm, store: RequestStore) -> None:
+        self._llm = llm
         self._store = store
-        self._sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key)
+        self._open = ExitStack()
+        self._connection: tuple[Endpoint, openai.OpenAI] | None = None
         self.usage = Usage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def complete(self, request: Request) -> Completion:
         """Return the answer to a request, from the store if it is there.
@@ -69,8 +91,8 @@ class Client:
         Raises:
             LlmError: If the endpoint gives no answer. Answers so far are stored; running again asks for the rest.
         """
-        body = {"model": self._endpoint.model, **request.body}
-        key = request_key(self._endpoint.identity, _PATH, body, request.sample)
+        body = {"model": self._llm.name, **request.body}
+        key = request_key(self._llm.identity, _PATH, body, request.sample)
         response = self._store.get(key)
         if response is not None:
             self.usage.replayed += 1
@@ -83,24 +105,32 @@ class Client:
         self.usage.completion_tokens += completion_tokens
         return read_answer(key, response)
 
+    def _connect(self) -> tuple[Endpoint, openai.OpenAI]:
+        if self._connection is None:
+            endpoint = self._open.enter_context(self._llm.connect())
+            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key)
+            self._connection = endpoint, self._open.enter_context(sdk)
+        return self._connection
+
     def _send(self, body: Mapping[str, object]) -> str:
+        endpoint, sdk = self._connect()
         try:
-            raw = self._sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
+            raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
         except openai.OpenAIError as error:
             stored = self.usage.paid + self.usage.replayed
             raise LlmError(
-                f"{self._endpoint.model} at {self._endpoint.base_url} gave no answer: {self._shown(error)}; the "
-                f"{stored} answers so far are stored, running again asks for the rest"
+                f"{self._llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
+                "answers so far are stored, running again asks for the rest"
             ) from error
         response = str(raw.http_response.text)
         try:
             check_answer(response)
         except LlmError as error:
-            raise LlmError(self._shown(error)) from None
+            raise LlmError(_shown(error, endpoint)) from None
         return response
 
-    def _shown(self, error: Exception) -> str:
-        """Word a server's message without the key, which some repeat, and without whole pages."""
-        text = str(error)
-        key = self._endpoint.api_key
-        return (text.replace(key, "[key]") if key else text)[:_SHOWN_CHARACTERS]
+
+def _shown(error: Exception, endpoint: Endpoint) -> str:
+    """Word a server's message without the key, which some repeat, and without whole pages."""
+    text = str(error)
+    return (text.replace(endpoint.api_key, "[key]") if endpoint.api_key else text)[:_SHOWN_CHARACTERS]

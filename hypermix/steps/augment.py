@@ -17,7 +17,7 @@ from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.llm.client import Client, Usage
-from hypermix.llm.embedded import locate_model, serve
+from hypermix.llm.embedded import embedded_llm, locate_model
 from hypermix.llm.store import RequestStore
 from hypermix.records import Completion, Example, SyntheticRow, Task
 from hypermix.steps.provenance import describe
@@ -26,7 +26,7 @@ _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
 _SHOWN_ANSWERS = 3
 _ENOUGH_TO_GIVE_UP = 10
-"""Answers after which asking again is a waste if none could be used."""
+"""Answers after which asking on is a waste if none could be used."""
 
 _SHOWN_CHARACTERS = 300
 METHODS = (control, gpt3mix)
@@ -90,8 +90,8 @@ def _open_client(llm: Mapping[str, Any] | None, cache: Path, threads: int) -> It
         yield None
         return
     model = locate_model(llm["model"], cache / "models")
-    with serve(model, llm["context"], threads) as endpoint:
-        yield Client(endpoint, RequestStore(cache / "requests"))
+    with Client(embedded_llm(model, llm["context"], threads), RequestStore(cache / "requests")) as client:
+        yield client
 
 
 def _make_rows(
@@ -112,15 +112,21 @@ def _make_rows(
             (made[slot],) = augmenter.harvest(examples, seed, [slot], answered)
             if client is not None:
                 progress.count(made[slot].kept)
+            if len(made) == _ENOUGH_TO_GIVE_UP:
+                _refuse_hopeless(made, answers)
         missing = [slot.row for slot in slots if not made[slot].kept]
-        hopeless = not any(row.kept for row in made.values())
-        if made and hopeless and (len(made) >= _ENOUGH_TO_GIVE_UP or attempt == augmenter.attempts - 1):
-            _refuse([(answers[slot].text, made[slot].reason) for slot in sorted(answers)])
+    _refuse_hopeless(made, answers)
     return [made[slot] for slot in sorted(made)]
 
 
-def _refuse(answers: Sequence[tuple[str, str | None]]) -> None:
-    shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in answers[:_SHOWN_ANSWERS]]
+def _refuse_hopeless(made: Mapping[Slot, SyntheticRow], answers: Mapping[Slot, Completion]) -> None:
+    """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
+    if not answers or any(row.kept for row in made.values()):
+        return
+    shown = [
+        f"  {answer.text[:_SHOWN_CHARACTERS]!r} ({made[slot].reason})"
+        for slot, answer in list(answers.items())[:_SHOWN_ANSWERS]
+    ]
     advice = "try more examples a prompt, another model, or plainer label words; stored answers cost nothing again"
     raise AugmentError("\n".join([f"none of {len(answers)} answers can be used; the first are", *shown, advice]))
 

@@ -17,7 +17,7 @@ from hypermix import tables
 from hypermix.classify import threads as cpu
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import Moment, Recipe, best_moment, finetune, predict
-from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digest
+from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.steps.provenance import describe
 
@@ -70,7 +70,7 @@ def run(
         "best_epoch": best.epoch,
     }
     provenance = describe(
-        "train", slice_json, {**keys, **seeds}, inputs, labels=labels, run=counts, weights=weights_digest(folder)
+        "train", slice_json, {**keys, **seeds}, inputs, labels=labels, run=counts, weights=weights_digests(folder)
     )
     predictions = pd.concat(
         [_predictions(name, splits[name], predict(network, rows[name]), labels) for name in _EVALUATED]

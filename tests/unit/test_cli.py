@@ -101,7 +101,7 @@ def test_file_without_settings_is_told(config: Path, capsys: pytest.CaptureFixtu
 
 def test_folder_in_place_of_file_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(config.parent) == 1
-    assert str(config.parent) in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{config.parent}: cannot be read: Is a directory\n"
 
 
 # config write

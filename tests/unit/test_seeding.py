@@ -92,7 +92,9 @@ def test_hash_seed_changes_no_seed() -> None:
 
     def said(hash_seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     assert said("1") == said("2") != ""

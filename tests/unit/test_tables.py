@@ -16,8 +16,8 @@ from hypermix.tables import KEYS, METRICS, SCHEMAS
 
 CELL = "dataset=rt/subsample=32s/data_seed={seed}/augmenter=none/classifier=minilm/trial=4294967295"
 METRIC_ROW: dict[str, Any] = {
-    **dict.fromkeys(["n_train", "n_synthetic", "n_test", "steps", "best_epoch"], [3]),
-    **dict.fromkeys(METRICS, [0.5]),
+    **{name: [3] for name in ("n_train", "n_synthetic", "n_test", "steps", "best_epoch")},
+    **{name: [0.5] for name in METRICS},
 }
 ROWS = {"id": ["a-0", "b-0"], "text": ["fine", "bad"], "label": ["pos", "neg"]}
 
@@ -88,7 +88,9 @@ def test_nothing_in_text_becomes_null(nothing: object) -> None:
 
 
 def test_missing_and_unknown_columns_are_named() -> None:
-    with pytest.raises(ArtefactError, match=r"'train' lacks the columns \['label'\] and has the unknown columns \['lable'\]"):
+    with pytest.raises(
+        ArtefactError, match=r"'train' lacks the columns \['label'\] and has the unknown columns \['lable'\]"
+    ):
         tables.from_columns("train", {"id": [], "text": [], "lable": []})
 
 
@@ -100,9 +102,12 @@ def test_wrong_type_of_column_is_refused(column: str, value: object) -> None:
         tables.from_columns("metrics", {**METRIC_ROW, column: [value]})
 
 
-@pytest.mark.parametrize("values", [[3.0, None], pd.Series([3.0, math.nan]), pd.Series([3, None], dtype="Int64")], ids=str)
+@pytest.mark.parametrize(
+    "values", [[3.0, None], pd.Series([3.0, math.nan]), pd.Series([3, None], dtype="Int64")], ids=str
+)
 def test_whole_floats_become_counts(values: Any) -> None:
-    table = tables.from_columns("history", {**dict.fromkeys(SCHEMAS["history"].names, [None, None]), "step": values})
+    nothing = {name: [None, None] for name in SCHEMAS["history"].names}
+    table = tables.from_columns("history", {**nothing, "step": values})
 
     assert table.column("step").to_pylist() == [3, None]
 
@@ -226,7 +231,9 @@ def test_other_schema_names_both(tmp_path: Path) -> None:
     path = tmp_path / "metrics.parquet"
     write_table(path, tables.from_columns("train", ROWS), {})
 
-    with pytest.raises(ArtefactError, match=r"has the columns \['id', 'text', 'label'\], the table 'metrics' has \['n_tr"):
+    with pytest.raises(
+        ArtefactError, match=r"has the columns \['id', 'text', 'label'\], the table 'metrics' has \['n_tr"
+    ):
         tables.read(path, "metrics")
 
 

@@ -1,4 +1,4 @@
-"""What a user sees when something is wrong: one sentence that says where, what, and what to do, and nothing half-made."""
+"""What a user sees when something is wrong: one sentence that says where, what and what to do; nothing half-made."""
 
 from __future__ import annotations
 
@@ -68,13 +68,14 @@ def test_a_small_class_goes_on_and_is_recorded(workspace: Workspace) -> None:
 
 def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> None:
     workspace.config["augmenters"]["gpt3mix"]["max_tokens"] = 1
+    workspace.config["subsample"]["train"] = ["6s"]
     workspace.config["seeds"]["data"] = [1]
     output = workspace.run("--until", "augment", fails=True)
     told = output[output.index("none of ") :].splitlines()
-    assert told[0] == "none of 12 answers can be used; the first are"
+    assert told[0].endswith("none of 10 answers can be used; the first are")
     assert all(line.endswith("(cut off)") for line in told[1:4])
     assert told[4].startswith("try more examples")
-    assert len(workspace.answers()) == 12  # none is lost, so running again asks for nothing
+    assert len(workspace.answers()) == 10  # none is lost, so running again asks for nothing
     stored = {path: path.stat().st_mtime_ns for path in workspace.answers()}
     workspace.run("--until", "augment", fails=True)
     assert {path: path.stat().st_mtime_ns for path in workspace.answers()} == stored

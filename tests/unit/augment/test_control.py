@@ -95,5 +95,7 @@ def test_methods_are_known_by_name() -> None:
     builders = {"duplicate": build_duplicate, "gpt3mix": gpt3mix.build_gpt3mix, "none": build_none}
 
     assert {name: AUGMENTERS.get(name) for name in AUGMENTERS.names()} == builders
-    with pytest.raises(ConfigError, match=r"unknown augmentation method 'duplicat': did you mean 'duplicate'\? \(known: "):
+    with pytest.raises(
+        ConfigError, match=r"unknown augmentation method 'duplicat': did you mean 'duplicate'\? \(known: "
+    ):
         AUGMENTERS.get("duplicat")

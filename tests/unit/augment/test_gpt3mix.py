@@ -131,7 +131,9 @@ def test_too_many_examples_say_what_to_do() -> None:
     )
 
 
-@pytest.mark.parametrize("words", [{"a": "good", "b": "good"}, {"a": "Good", "b": "good", "c": "bad"}, {"a": "good ", "b": "good"}], ids=str)
+@pytest.mark.parametrize(
+    "words", [{"a": "good", "b": "good"}, {"a": "Good", "b": "good", "c": "bad"}, {"a": "good ", "b": "good"}], ids=str
+)
 def test_shared_label_word_names_both(words: dict[str, str]) -> None:
     message = "^the labels 'a' and 'b' share the label word 'good'; give each its own with the dataset's label_words$"
     with pytest.raises(AugmentError, match=message):

@@ -14,7 +14,9 @@ from hypermix.records import Example, Task, Token
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=200)
 SENTIMENT = Task("movie review", "sentiment", {"neg": "negative", "pos": "positive"})
-LINES = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: len(text.splitlines()) == 1 and text.strip())
+LINES = st.text(st.characters(codec="utf-8"), min_size=1).filter(
+    lambda text: len(text.splitlines()) == 1 and text.strip()
+)
 WORDS = st.from_regex(r"[a-z0-9/äß电][a-z0-9/ .äß电-]{0,6}[a-z0-9äß电]", fullmatch=True)
 
 
@@ -55,7 +57,9 @@ def test_words_after_label_are_dropped() -> None:
     assert (parsed.text, parsed.label) == ("fine", "pos")
 
 
-@pytest.mark.parametrize("text", ["the (old) film", "((", "a ) b (", "(Sentiment", "(Sentiment:", "(Sentiment: (", ":-)"])
+@pytest.mark.parametrize(
+    "text", ["the (old) film", "((", "a ) b (", "(Sentiment", "(Sentiment:", "(Sentiment: (", ":-)"]
+)
 def test_brackets_stay_in_the_text(text: str) -> None:
     parsed = parse_row(f" {text} (Sentiment: Positive)", SENTIMENT)
 
@@ -130,7 +134,10 @@ def test_rendered_item_is_read_back(text: str, label: str) -> None:
 
 
 @STEADY
-@given(st.lists(WORDS, min_size=2, max_size=4, unique_by=str.casefold), st.sampled_from(["type", "question type", "a.b", "Ärger", "类型"]))
+@given(
+    st.lists(WORDS, min_size=2, max_size=4, unique_by=str.casefold),
+    st.sampled_from(["type", "question type", "a.b", "Ärger", "类型"]),
+)
 def test_any_label_words_are_read_back(words: list[str], label_type: str) -> None:
     task = Task("text", label_type, {str(number): word for number, word in enumerate(words)})
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -100,7 +102,7 @@ def test_batches_keep_the_token_budget(lengths: list[int], budget: int) -> None:
 @given(LENGTHS, st.integers(1, 100))
 def test_batches_are_no_smaller_than_needed(lengths: list[int], budget: int) -> None:
     batches = list(length_sorted(rows_of(lengths), budget))
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         assert (len(batch) + 1) * lengths[following[0]] > budget
 
 

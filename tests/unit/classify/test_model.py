@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from hypermix.classify import model as module
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import predict
-from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digest
+from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
 from hypermix.errors import TrainError
 from hypermix.hashing import file_digest
 from tests.tiny import LONGEST
@@ -20,7 +20,8 @@ from tests.unit.classify.test_encode import TARGETS
 
 
 def head(tiny: Path, seed: int, n_labels: int = 2) -> torch.Tensor:
-    return load_classifier(str(tiny), n_labels, seed)[0].get_parameter("classifier.weight").detach().clone()
+    weight: torch.Tensor = load_classifier(str(tiny), n_labels, seed)[0].get_parameter("classifier.weight")
+    return weight.detach().clone()
 
 
 @pytest.fixture
@@ -31,9 +32,15 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
 # Names.
 
 
-@pytest.mark.parametrize("name", ["bert-base-uncased", "some/where", "./here", "C:model"])
+@pytest.mark.parametrize("name", ["bert-base-uncased", "some/where", "C:model"])
 def test_other_names_stay_as_they_are(name: str) -> None:
     assert locate_model(name) == name
+
+
+@pytest.mark.parametrize("name", ["./gone", "/no/such/folder", "~/gone"])
+def test_a_missing_folder_is_not_sought_on_a_hub(name: str) -> None:
+    with pytest.raises(TrainError, match=r"gone: no such folder|folder: no such folder"):
+        locate_model(name)
 
 
 def test_packaged_model_is_a_folder() -> None:
@@ -50,7 +57,7 @@ def test_unknown_package_is_told() -> None:
 
 def test_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module.PACKAGED["minilm-l6"], None)
-    with pytest.raises(TrainError, match="'minilm-l6' is not installed; pip install -r requirements/models.txt"):
+    with pytest.raises(TrainError, match=r"'minilm-l6' is not installed; pip install -r requirements/models.txt"):
         locate_model("package:minilm-l6")
 
 
@@ -144,7 +151,7 @@ BREAKAGES: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_broken_folder_is_told(copy: Path, breakage: str) -> None:
     BREAKAGES[breakage](copy)
-    with pytest.raises(TrainError, match="cannot be loaded: .+; name a folder or a hub id with safetensors") as caught:
+    with pytest.raises(TrainError, match=r"cannot be loaded: .+; name a folder or a hub id with safetensors") as caught:
         load_classifier(str(copy), 2, 1)
     assert repr(str(copy)) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -154,12 +161,12 @@ def test_broken_folder_is_told(copy: Path, breakage: str) -> None:
 
 
 def test_digest_is_that_of_the_weights(tiny: Path) -> None:
-    assert weights_digest(str(tiny)) == file_digest(tiny / "model.safetensors")
+    assert weights_digests(str(tiny)) == {"model.safetensors": file_digest(tiny / "model.safetensors")}
 
 
 @pytest.mark.parametrize("name", ["no-such-person/no-such-model", "bert-base-uncased"])
 def test_hub_model_has_no_digest(name: str) -> None:
-    assert weights_digest(name) is None
+    assert weights_digests(name) == {}
 
 
 @pytest.mark.parametrize(("wanted", "taken"), [(8, 8), (LONGEST, LONGEST), (512, LONGEST)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snakemake.utils import update_config
+from snakemake.utils import update_config  # type: ignore[import-untyped]
 
 from hypermix.config.load import load_config, merge, variant_models, without_removed
+from hypermix.config.model import Config
 from hypermix.errors import ConfigError
 from tests.architecture.source import ROOT
 from tests.unit.config.conftest import RAW, Change, set_key
@@ -77,7 +79,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
     ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, meth"),
-    ("datasets.rt.train", "a.csv", "datasets.rt.train: unknown key; known: carve, carve_share, text_type, label_type, "),
+    (
+        "datasets.rt.train",
+        "a.csv",
+        "datasets.rt.train: unknown key; known: carve, carve_share, text_type, label_type, ",
+    ),
     ("threads.tain", 1, "threads.tain: unknown key; did you mean 'train'? (known: augment, train)"),
     (
         "classifiers.minilm.learning_rate",
@@ -112,12 +118,24 @@ WRONG: list[tuple[str, Any, str]] = [
         "datasets.rt.source: 'packagd' stands there; did you mean 'packaged'? (known: packaged, file)",
     ),
     ("datasets.rt", {"name": "rt-snippets"}, "datasets.rt.source: must be given; known: packaged, file"),
-    ("datasets.rt", "rt-snippets", "datasets.rt: 'rt-snippets' stands there; wanted are its settings, with the key 'so"),
+    ("datasets.rt", "rt-snippets", "datasets.rt: 'rt-snippets' stands there; wanted is a mapping of settings"),
     ("datasets.mine.train", None, "datasets.mine.train: None stands there; wanted is string (put it in quotes)"),
     ("datasets.rt.name", "imdb", "datasets.rt.name: 'imdb' stands there; wanted is 'rt-snippets'"),
-    ("datasets.rt.label_words", ["good"], "datasets.rt.label_words: ['good'] stands there; wanted is a mapping of names"),
-    ("datasets.rt.label_words", {"1": "so (so)"}, "datasets.rt.label_words.1: 'so (so)' stands there; wanted is text wit"),
-    ("datasets.rt.text_type", "a\nb", "datasets.rt.text_type: 'a\\nb' stands there; wanted is text without line breaks"),
+    (
+        "datasets.rt.label_words",
+        ["good"],
+        "datasets.rt.label_words: ['good'] stands there; wanted is a mapping of names",
+    ),
+    (
+        "datasets.rt.label_words",
+        {"1": "so (so)"},
+        "datasets.rt.label_words.1: 'so (so)' stands there; wanted is text wit",
+    ),
+    (
+        "datasets.rt.text_type",
+        "a\nb",
+        "datasets.rt.text_type: 'a\\nb' stands there; wanted is text without line breaks",
+    ),
     (
         "augmenters.mix.method",
         "gpt4mix",
@@ -142,19 +160,26 @@ WRONG: list[tuple[str, Any, str]] = [
         [{"augmenter": "mix"}, {"dataset": "rtt"}],
         "only[1].dataset: 'rtt' is no key of datasets; did you mean 'rt'? (known: rt, mine)",
     ),
-    ("only", [{"augmentr": "mix"}], "only[0].augmentr: unknown key; did you mean 'augmenter'? (known: dataset, subsample,"),
+    (
+        "only",
+        [{"augmentr": "mix"}],
+        "only[0].augmentr: unknown key; did you mean 'augmenter'? (known: dataset, subsample,",
+    ),
     ("except", [{"classifier": "x"}], "except[0].classifier: 'x' is no key of classifiers; known: minilm, slow"),
     ("except", {"dataset": "rt"}, "except: {'dataset': 'rt'} stands there; wanted is a list"),
     ("only", ["rt"], "only[0]: 'rt' stands there; wanted is a mapping of names to settings"),
     ("seeds.data", [1, 2, 1], "seeds.data[2]: 1 stands there twice; each entry may stand there once"),
     ("seeds.trials", [5, 5], "seeds.trials[1]: 5 stands there twice; each entry may stand there once"),
     ("subsample.train", ["8s", "8s"], "subsample.train[1]: '8s' stands there twice; each entry may stand there once"),
-    *[("subsample.train", [size], f"subsample.train[0]: {size!r} stands there; {SIZE}") for size in ("32", "0s", "0.0f")],
+    *[
+        ("subsample.train", [size], f"subsample.train[0]: {size!r} stands there; {SIZE}")
+        for size in ("32", "0s", "0.0f")
+    ],
     ("subsample.validation", "2.0f", f"subsample.validation: '2.0f' stands there; {SIZE}"),
     ("subsample.train", "32s", "subsample.train: '32s' stands there; wanted is a list"),
     ("subsample.train", [], "subsample.train: [] stands there; wanted is at least one entry"),
     ("seeds.data", [], "seeds.data: [] stands there; wanted is at least one entry"),
-    ("augmenters", {}, "augmenters: {} stands there; wanted is at least one entry"),
+    ("classifiers", {}, "classifiers: {} stands there; wanted is at least one entry"),
     ("datasets", [1], "datasets: [1] stands there; wanted is a mapping of names to settings"),
     ("subsample", None, "subsample: None stands there; wanted is a mapping of settings"),
     ("subsample", ["32s"], "subsample: ['32s'] stands there; wanted is a mapping of settings"),
@@ -222,7 +247,7 @@ def test_removal_leaves_other_nulls(raw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("seeds", [[1], [0, 2**32 - 1], {"master": 0, "count": 1}, {}])
 def test_seeds_are_list_or_plan(change: Change, seeds: Any) -> None:
-    assert load_config(change("seeds.data", seeds))
+    assert load_config(change("seeds.data", seeds)).seeds.trials == [7, 8]
 
 
 @pytest.mark.parametrize("size", ["1s", "32s", "0.01f", ".5f", "0.5f", "1.0f", "1.f"])
@@ -250,10 +275,8 @@ def test_any_value_gives_config_or_mistakes(path: tuple[str | int, ...], value: 
         here = here[part]
     here[path[-1]] = value
 
-    try:
-        load_config(raw)
-    except ConfigError as error:
-        assert str(error).startswith("the config has ")
+    with contextlib.suppress(ConfigError):  # any other error fails the test
+        assert isinstance(load_config(raw), Config)
 
 
 @STEADY

@@ -66,6 +66,9 @@ def test_settings_cannot_be_changed() -> None:
         setattr(small, "size", 4)  # noqa: B010 - mypy would forbid the plain form
 
 
-@pytest.mark.parametrize(("name", "fits"), [("a-B_9", True), ("a b", False), ("", False), ("a/b", False), ("é", False), ("a=b", False), ("..", False)])
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("a-B_9", True), ("a b", False), ("", False), ("a/b", False), ("é", False), ("a=b", False), ("..", False)],
+)
 def test_name_can_stand_in_paths(name: str, fits: bool) -> None:
     assert bool(re.fullmatch(NAME_PATTERN, name)) is fits

@@ -139,7 +139,9 @@ def test_file_that_is_no_archive_is_named(tmp_path: Path, content: bytes) -> Non
     path = tmp_path / "x.tar.gz"
     path.write_bytes(content)
 
-    with pytest.raises(DataError, match=r"(?s)x\.tar\.gz: is not the sdist of vaderSentiment==3\.3\.2 \(.*\); delete it"):
+    with pytest.raises(
+        DataError, match=r"(?s)x\.tar\.gz: is not the sdist of vaderSentiment==3\.3\.2 \(.*\); delete it"
+    ):
         read_ratings(path)
 
 

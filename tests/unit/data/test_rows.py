@@ -147,7 +147,7 @@ def test_all_mistakes_come_at_once() -> None:
 
 
 def test_no_rows_are_an_error() -> None:
-    with pytest.raises(DataError, match="^train: has no rows; at least one row of each label is wanted$"):
+    with pytest.raises(DataError, match=r"^train: has no rows; at least one row of each label is wanted$"):
         normalize(frame(), "train")
 
 
@@ -158,12 +158,14 @@ def test_label_order_is_sorted() -> None:
 
 
 def test_single_label_is_an_error() -> None:
-    with pytest.raises(DataError, match="^mine: train has the one label 'a'; a classifier needs at least two$"):
+    with pytest.raises(DataError, match=r"^mine: train has the one label 'a'; a classifier needs at least two$"):
         check_labels({"train": frame(("x", "a"), ("y", "a"))}, "mine")
 
 
 def test_label_that_train_lacks_is_named() -> None:
     splits = {"train": frame(("x", "a"), ("y", "b")), "test": frame(("x", "c"), ("y", "a"), ("z", "C"))}
 
-    with pytest.raises(DataError, match=r"^mine: test has the labels \['C', 'c'\], which train lacks; train has \['a', 'b'\]$"):
+    with pytest.raises(
+        DataError, match=r"^mine: test has the labels \['C', 'c'\], which train lacks; train has \['a', 'b'\]$"
+    ):
         check_labels(splits, "mine")

@@ -40,15 +40,9 @@ def reference_rows(labels: list[str], size: str, seed: int) -> tuple[list[int], 
     generator = random.Random(seed)
     for group in groups:
         generator.shuffle(group)
-    if size.endswith("f"):
-        count = max(1, round(len(labels) * float(size[:-1]) / len(order)))
-    else:
-        count = int(size[:-1])
-    taken = []
-    for group in groups:
-        for _ in range(count):
-            if group:
-                taken.append(group.pop())
+    share = float(size[:-1])
+    count = max(1, round(len(labels) * share / len(order))) if size.endswith("f") else int(share)
+    taken = [group.pop() for group in groups for _ in range(count) if group]
     return taken, [row for group in groups for row in group]
 
 
@@ -157,7 +151,9 @@ def test_size_gives_rows_per_class(size: str, n_rows: int, n_labels: int, expect
     assert rows_per_class(size, n_rows, n_labels) == expected
 
 
-@pytest.mark.parametrize("size", ["", "32", "0s", "-1s", "1.5s", "s", "f", ".f", "1.2.3f", "32S", "32s\n", " 32s", "1e-2f"])
+@pytest.mark.parametrize(
+    "size", ["", "32", "0s", "-1s", "1.5s", "s", "f", ".f", "1.2.3f", "32S", "32s\n", " 32s", "1e-2f"]
+)
 def test_wrong_size_names_both_forms(size: str) -> None:
     with pytest.raises(DataError, match=r"is neither rows a class, such as '32s', nor a share, such as '0\.01f'"):
         rows_per_class(size, 100, 2)

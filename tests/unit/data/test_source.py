@@ -50,7 +50,16 @@ def parquet(tmp_path: Path, texts: Any, labels: Any) -> pd.DataFrame:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_texts_come_back_whole(tmp_path: Path, suffix: str) -> None:
-    texts = ['say "yes", she said', "two\nlines", "a\ttab", "电影 🎬 …", " spaces ", "(Sentiment: Positive)", "1.0", "007"]
+    texts = [
+        'say "yes", she said',
+        "two\nlines",
+        "a\ttab",
+        "电影 🎬 …",
+        " spaces ",
+        "(Sentiment: Positive)",
+        "1.0",
+        "007",
+    ]
     path = write(tmp_path / f"rows{suffix}", pd.DataFrame({"text": texts, "label": "a"}))
 
     assert read_rows(path, "text", "label")["text"].tolist() == texts
@@ -66,7 +75,9 @@ def test_words_for_nothing_stay_texts(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize(("labels", "names"), [([1, 0], ["1", "0"]), (["1", "0"], ["1", "0"]), (["1.0", "a"], ["1.0", "a"])])
+@pytest.mark.parametrize(
+    ("labels", "names"), [([1, 0], ["1", "0"]), (["1", "0"], ["1", "0"]), (["1.0", "a"], ["1.0", "a"])]
+)
 def test_number_labels_become_names(tmp_path: Path, suffix: str, labels: list[Any], names: list[str]) -> None:
     path = write(tmp_path / f"rows{suffix}", pd.DataFrame({"text": ["x", "y"], "label": labels}))
 
@@ -167,7 +178,9 @@ def test_short_csv_row_lacks_its_label(read: Read) -> None:
 
 
 def test_long_csv_row_names_its_line(read: Read) -> None:
-    with pytest.raises(DataError, match=r"rows\.csv: cannot be read as csv in UTF-8: .*Expected 2 fields in line 3, saw 3"):
+    with pytest.raises(
+        DataError, match=r"rows\.csv: cannot be read as csv in UTF-8: .*Expected 2 fields in line 3, saw 3"
+    ):
         read("rows.csv", "text,label\nx,a\ngood, very good,pos\n")
 
 
@@ -196,7 +209,9 @@ def test_broken_file_is_named(read: Read, suffix: str) -> None:
 
 
 def test_missing_file_tells_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.csv: no such file; paths are taken from the folder in which snakemake runs"):
+    with pytest.raises(
+        DataError, match=r"gone\.csv: no such file; paths are taken from the folder in which snakemake runs"
+    ):
         read_rows(tmp_path / "gone.csv", "text", "label")
 
 
@@ -208,7 +223,9 @@ def test_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_unknown_suffix_lists_formats() -> None:
-    with pytest.raises(DataError, match=r"the suffix '\.json' names no format; did you mean '\.jsonl'\? \(known: \.csv, \.tsv"):
+    with pytest.raises(
+        DataError, match=r"the suffix '\.json' names no format; did you mean '\.jsonl'\? \(known: \.csv, \.tsv"
+    ):
         read_rows(Path("rows.json"), "text", "label")
 
 

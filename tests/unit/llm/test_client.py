@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import nullcontext
 
 import pytest
 
 from hypermix.errors import LlmError
-from hypermix.llm.client import Client, Endpoint, Usage
+from hypermix.llm.client import Client, Endpoint, Llm, Usage
 from hypermix.llm.store import RequestStore
 from hypermix.records import Request
 from tests.loopback import Loopback, Reply, completion
@@ -17,8 +18,12 @@ REQUEST = Request({"prompt": "Movie review:", "max_tokens": 5, "seed": 3, "stop"
 OTHER = Request(REQUEST.body, "42-1-0")
 
 
+def as_llm(endpoint: Endpoint, identity: str = "abc") -> Llm:
+    return Llm("tiny", {"model_sha256": identity}, lambda: nullcontext(endpoint))
+
+
 def make_client(server: Loopback, store: RequestStore, identity: str = "abc") -> Client:
-    return Client(Endpoint(server.base_url, KEY, "tiny", {"model_sha256": identity}), store)
+    return Client(as_llm(Endpoint(server.base_url, KEY), identity), store)
 
 
 def stored_files(store: RequestStore) -> list[str]:
@@ -50,7 +55,7 @@ def test_second_call_asks_nothing(server: Loopback, store: RequestStore) -> None
 
 def test_replay_needs_no_server(server: Loopback, store: RequestStore) -> None:
     first = make_client(server, store).complete(REQUEST)
-    gone = Client(Endpoint("http://127.0.0.1:9/v1", "another key", "tiny", {"model_sha256": "abc"}), store)
+    gone = Client(as_llm(Endpoint("http://127.0.0.1:9/v1", "another key")), store)
     assert gone.complete(REQUEST) == first
 
 
@@ -69,9 +74,7 @@ def test_other_model_is_asked_anew(server: Loopback, store: RequestStore) -> Non
     assert len(server.requests) == 2
 
 
-def test_damaged_answer_is_asked_again(
-    server: Loopback, store: RequestStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_answer_is_asked_again(server: Loopback, store: RequestStore, caplog: pytest.LogCaptureFixture) -> None:
     found = make_client(server, store).complete(REQUEST)
     store.path(found.key).write_bytes(b"{")
     with caplog.at_level(logging.WARNING):
@@ -121,7 +124,7 @@ def test_failure_says_where_and_what_is_safe(server: Loopback, store: RequestSto
 
 def test_long_message_is_shown_in_part(server: Loopback, store: RequestStore) -> None:
     server.replies = [Reply(json.dumps({"error": {"message": "x" * 100_000}}), status=403)]
-    with pytest.raises(LlmError, match="403.*xxx.*running again") as caught:
+    with pytest.raises(LlmError, match=r"403.*xxx.*running again") as caught:
         make_client(server, store).complete(REQUEST)
     assert len(str(caught.value)) < 1000
 
@@ -166,6 +169,14 @@ def test_stored_file_has_the_request(server: Loopback, store: RequestStore) -> N
     assert request == {"path": "/v1/completions", "body": {"model": "tiny", **REQUEST.body}, "sample": "42-0-0"}
 
 
+def test_connections_are_closed_at_the_end(server: Loopback, store: RequestStore) -> None:
+    with make_client(server, store) as client:
+        client.complete(REQUEST)
+    with pytest.raises(RuntimeError, match="has been closed"):
+        client.complete(OTHER)
+    assert len(server.requests) == 1
+
+
 # The key stays where it is.
 
 
@@ -178,12 +189,12 @@ def test_key_is_not_in_the_store(server: Loopback, store: RequestStore) -> None:
 
 def test_key_is_not_in_the_request_key(server: Loopback, store: RequestStore) -> None:
     one = make_client(server, store).complete(REQUEST)
-    other = Client(Endpoint(server.base_url, "sk-other", "tiny", {"model_sha256": "abc"}), store).complete(REQUEST)
+    other = Client(as_llm(Endpoint(server.base_url, "sk-other")), store).complete(REQUEST)
     assert one.key == other.key
 
 
 def test_key_is_not_shown(server: Loopback) -> None:
-    endpoint = Endpoint(server.base_url, KEY, "tiny", {"model_sha256": "abc"})
+    endpoint = Endpoint(server.base_url, KEY)
     assert KEY not in repr(endpoint)
     assert KEY not in str(endpoint)
     assert server.base_url in repr(endpoint)

@@ -4,7 +4,8 @@ import math
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from hypermix.errors import LlmError, ServerError
 from hypermix.hashing import file_digest
 from hypermix.llm import embedded as module
-from hypermix.llm.client import Client, Endpoint
-from hypermix.llm.embedded import locate_model, serve
+from hypermix.llm.client import Client, Endpoint, Llm
+from hypermix.llm.embedded import embedded_llm, locate_model, serve
 from hypermix.llm.store import RequestStore
 from hypermix.records import Completion, Request
 from tests.gguf import CONTEXT
@@ -24,14 +25,18 @@ TOKENS = 4
 
 def ask(endpoint: Endpoint, folder: Path, positions: Sequence[int]) -> dict[int, Completion]:
     """Ask for the prompts in an order, past any store that was used before."""
-    client = Client(endpoint, RequestStore(folder))
     settings = {"max_tokens": TOKENS, "temperature": 1.0, "logprobs": 20}
-    found = {
-        position: client.complete(Request({"prompt": PROMPTS[position], "seed": 5 + position, **settings}, "0"))
-        for position in positions
-    }
+    with Client(as_llm(endpoint), RequestStore(folder)) as client:
+        found = {
+            position: client.complete(Request({"prompt": PROMPTS[position], "seed": 5 + position, **settings}, "0"))
+            for position in positions
+        }
     assert client.usage.paid == len(positions)
     return found
+
+
+def as_llm(endpoint: Endpoint) -> Llm:
+    return Llm("gemma", {"model_sha256": "of gemma"}, lambda: nullcontext(endpoint))
 
 
 def port_of(endpoint: Endpoint) -> int:
@@ -69,23 +74,21 @@ def test_same_request_gives_same_answer(
     with serve(gemma, CONTEXT, threads=2) as other:
         assert port_of(other) != port_of(embedded)
         assert other.api_key != embedded.api_key
-        assert other.identity == embedded.identity
         assert ask(other, tmp_path / "fresh", (1, 0)) == answers
         assert ask(embedded, tmp_path / "beside", (0,)) == {0: answers[0]}
 
 
 def test_wrong_key_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
-    wrong = Endpoint(embedded.base_url, "wrong", embedded.model, embedded.identity)
-    client = Client(wrong, RequestStore(tmp_path))
-    with pytest.raises(LlmError, match="401") as caught:
+    wrong = Endpoint(embedded.base_url, "wrong")
+    with Client(as_llm(wrong), RequestStore(tmp_path)) as client, pytest.raises(LlmError, match="401") as caught:
         client.complete(Request({"prompt": "x", "max_tokens": 1}, "0"))
     assert embedded.api_key not in str(caught.value)
     assert not list(tmp_path.rglob("*.json"))
 
 
 def test_prompt_beyond_context_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
-    client = Client(embedded, RequestStore(tmp_path))
-    with pytest.raises(LlmError, match="gave no answer: .*context"):
+    refused = pytest.raises(LlmError, match=r"gave no answer: .*context")
+    with Client(as_llm(embedded), RequestStore(tmp_path)) as client, refused:
         client.complete(Request({"prompt": "dull " * 2 * CONTEXT, "max_tokens": 1}, "0"))
 
 
@@ -93,9 +96,23 @@ def test_only_the_loopback_interface_listens(embedded: Endpoint) -> None:
     assert embedded.base_url.startswith("http://127.0.0.1:")
 
 
-def test_model_stands_by_its_checksum(embedded: Endpoint, gemma: Path) -> None:
-    assert embedded.identity == {"model_sha256": file_digest(gemma)}
-    assert embedded.model == "gemma-3-270m-q4_k_m"
+def test_model_stands_by_its_checksum(gemma: Path) -> None:
+    llm = embedded_llm(gemma, CONTEXT, threads=1)
+    assert llm.identity == {"model_sha256": file_digest(gemma)}
+    assert llm.name == "gemma-3-270m-q4_k_m"
+
+
+def test_a_replay_starts_no_server(gemma: Path, tmp_path: Path) -> None:
+    store = RequestStore(tmp_path)
+    request = Request({"prompt": "x", "max_tokens": 1, "seed": 1}, "0")
+    with Client(embedded_llm(gemma, CONTEXT, threads=1), store) as client:
+        first = client.complete(request)
+
+    def refuse() -> AbstractContextManager[Endpoint]:
+        raise AssertionError("a server was started")
+
+    with Client(replace(embedded_llm(gemma, CONTEXT, threads=1), connect=refuse), store) as client:
+        assert client.complete(request) == first
 
 
 def test_server_finds_a_free_port_and_frees_it(gemma: Path) -> None:
@@ -175,7 +192,7 @@ def test_unknown_package_is_told(tmp_path: Path) -> None:
 
 def test_package_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module.PACKAGED["gemma3-270m"], None)
-    with pytest.raises(ServerError, match="'gemma3-270m' is not installed; pip install -r requirements/models.txt"):
+    with pytest.raises(ServerError, match=r"'gemma3-270m' is not installed; pip install -r requirements/models.txt"):
         locate_model("package:gemma3-270m", tmp_path)
 
 
@@ -188,7 +205,7 @@ def test_truncated_model_does_not_start(tmp_path: Path, gemma: Path, size: int) 
     with gemma.open("rb") as stream:
         path.write_bytes(stream.read(size))
     assert locate_model(str(path), tmp_path) == path
-    with pytest.raises(ServerError, match="llama.cpp's server did not start: .*; check the file and the memory") as caught:
-        with serve(path, CONTEXT, threads=1):
-            pass
+    refused = pytest.raises(ServerError, match=r"llama.cpp's server did not start: .*; check the file and the memory")
+    with refused as caught, serve(path, CONTEXT, threads=1):
+        pass
     assert str(path) in str(caught.value)

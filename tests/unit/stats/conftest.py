@@ -6,13 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import pytest
-from hypothesis import settings
 
 from hypermix.tables import METRICS
-
-# A busy machine must not fail a test, and a failure must come back in the next run.
-settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
-settings.load_profile("steady")
 
 MakeRuns = Callable[..., pd.DataFrame]
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +139,7 @@ def test_no_usable_answer_shows_three(make_chain: MakeChain, cache: Path) -> Non
     before = answers(cache)
     with pytest.raises(AugmentError, match=r"none of 4 answers can be used; the first are\n") as caught:
         chain.augment(key)
-    first, *shown, advice = str(caught.value).splitlines()
+    _, *shown, advice = str(caught.value).splitlines()
     assert len(shown) == 3
     assert all(line.startswith("  '") and line.endswith("' (cut off)") for line in shown)
     assert advice == (
@@ -161,7 +160,7 @@ def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
     chain.prepare()
     key = chain.key("mix")
     chain.subsample(key)
-    with pytest.raises(LlmError, match="gave no answer: .*context.*the 0 answers so far are stored"):
+    with pytest.raises(LlmError, match=r"gave no answer: .*context.*the 0 answers so far are stored"):
         chain.augment(key)
 
 
@@ -178,29 +177,22 @@ def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -
         RequestStore(chain.cache / "requests").put(digest, {}, completion(text))
 
 
-@pytest.fixture
-def short(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> tuple[Chain, Key]:
-    """Return a draw whose row 1 came at the second try, and whose row 3 never came."""
+def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # Row 1 comes at the second try, row 3 never.
     chain, key = drawn_chain(make_chain, "mix", augmenters={"mix": {"labels": "hard", "attempts": 2, "top_p": 0.5}})
     good = " a bright film (Sentiment: Positive)"
     texts = {Slot(0, 0): good, Slot(1, 0): " no end", Slot(2, 0): good, Slot(3, 0): " (Sentiment: Positive)"}
     store_answers(chain, key, gemma, {**texts, Slot(1, 1): good, Slot(3, 1): " a film (Sentiment: Odd)"})
-    with caplog.at_level(logging.INFO, "hypermix"):
+    with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
-    return chain, key
-
-
-def test_shortfall_is_told_and_kept(short: tuple[Chain, Key], caplog: pytest.LogCaptureFixture) -> None:
-    assert "3 of 4 rows were made; the others had no usable answer in 2 tries" in caplog.messages
-    rows = synthetic(*short)
-    assert rows["kept"].tolist() == [True, False, True, True, False, False]
+    assert caplog.messages == ["3 of 4 rows were made; the others had no usable answer in 2 tries"]
+    rows = synthetic(chain, key)
     assert rows["reason"].fillna("").tolist() == ["", "no label", "", "", "empty text", "unknown label"]
+    assert rows["kept"].tolist() == [True, False, True, True, False, False]
     assert rows["id"].is_unique
-    found = receipt(*short)
+    found = receipt(chain, key)
     assert (found["rows_wanted"], found["rows_kept"]) == (4, 3)
     assert (found["requests_paid"], found["requests_replayed"]) == (0, 6)
-    told = [message for message in caplog.messages if "answers a minute" in message]
-    assert told == [] or all(re.fullmatch(r"\d of 4 rows, \d+ answers a minute, \d+ % usable", line) for line in told)
 
 
 # What it takes from the config and from the draw.

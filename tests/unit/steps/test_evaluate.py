@@ -38,7 +38,8 @@ def test_accuracy_is_that_of_test_rows(done: Chain) -> None:
         test = rows[rows["split"] == "test"]
         found = read_table(done.metrics(key), "metrics").loc[0]
         assert found["accuracy"] == (test["predicted"] == test["label"]).mean()
-        right = [shares[label == "positive"] for shares, label in zip(test["probabilities"], test["label"], strict=True)]
+        columns = (test["label"] == "positive").astype(int)
+        right = np.stack(test["probabilities"].tolist())[range(len(test)), columns]
         assert found["log_loss"] == pytest.approx(-np.log(right).mean(), rel=1e-9)
 
 
@@ -59,13 +60,17 @@ def test_provenance_holds_slices_of_all_stages(done: Chain) -> None:
 
 def test_same_predictions_give_same_bytes(done: Chain, tmp_path: Path) -> None:
     key = done.key("none")
-    evaluate.run(words(key, RUN), '{"method_version":1}', done.trained(key)["predictions"], tmp_path / "metrics.parquet")
+    evaluate.run(
+        words(key, RUN), '{"method_version":1}', done.trained(key)["predictions"], tmp_path / "metrics.parquet"
+    )
     assert (tmp_path / "metrics.parquet").read_bytes() == done.metrics(key).read_bytes()
 
 
 def test_evaluate_and_aggregate_load_no_torch() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    ended = subprocess.run([sys.executable, "-c", TORCHLESS], env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", TORCHLESS], env=environment, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stderr
 
 
@@ -73,5 +78,5 @@ def test_damaged_predictions_are_told(done: Chain, tmp_path: Path) -> None:
     key = done.key("none")
     path = tmp_path / "predictions.parquet"
     path.write_bytes(done.trained(key)["predictions"].read_bytes()[:-20])
-    with pytest.raises(ArtefactError, match="predictions.parquet: cannot be read as Parquet"):
+    with pytest.raises(ArtefactError, match=r"predictions.parquet: cannot be read as Parquet"):
         evaluate.run(words(key, RUN), '{"method_version":1}', path, tmp_path / "metrics.parquet")

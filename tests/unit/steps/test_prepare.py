@@ -14,9 +14,10 @@ from tests.tiny import toy_rows, write_csv
 from tests.unit.steps.chain import SPLITS, Chain
 from tests.unit.steps.conftest import MakeChain
 
-TEXTS = {name: [text for text, _ in toy_rows(count, seed)] for seed, (name, count) in enumerate(
-    zip(SPLITS, (24, 12, 20), strict=True)
-)}
+TEXTS = {
+    name: [text for text, _ in toy_rows(count, seed)]
+    for seed, (name, count) in enumerate(zip(SPLITS, (24, 12, 20), strict=True))
+}
 
 
 def texts(path: Path, table: str) -> list[str]:
@@ -112,5 +113,5 @@ def test_label_that_train_lacks_stops(make_chain: MakeChain, tmp_path: Path) -> 
 
 def test_missing_file_stops(make_chain: MakeChain, tmp_path: Path) -> None:
     chain = make_chain(datasets={"toy": {"train": str(tmp_path / "gone.csv")}})
-    with pytest.raises(DataError, match="gone.csv: no such file"):
+    with pytest.raises(DataError, match=r"gone.csv: no such file"):
         chain.prepare()

@@ -56,5 +56,5 @@ def test_artefact_without_slices_adds_none(tmp_path: Path) -> None:
 
 
 def test_missing_input_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match="gone.parquet: cannot be read as Parquet"):
+    with pytest.raises(ArtefactError, match=r"gone.parquet: cannot be read as Parquet"):
         describe("train", "{}", {}, {"train": tmp_path / "gone.parquet"})

@@ -94,7 +94,10 @@ def test_short_classes_are_recorded_and_told(prepared: Any, caplog: pytest.LogCa
     key = {**KEY, "subsample": "14s"}
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.subsample(key)
-    short = {"train": {"negative": [12, 14], "positive": [12, 14]}, "validation": {"negative": [6, 7], "positive": [6, 7]}}
+    short = {
+        "train": {"negative": [12, 14], "positive": [12, 14]},
+        "validation": {"negative": [6, 7], "positive": [6, 7]},
+    }
     assert read_provenance(chain.drawn(key)["test"])["short"] == short
     assert caplog.messages == [
         "train has too few rows: 'negative' has 12 of 14, 'positive' has 12 of 14; all of them are taken",

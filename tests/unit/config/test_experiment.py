@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from hypermix.config import experiment
+from hypermix.config.experiment import METHOD_VERSIONS, baselines, data_seeds, runs, stage_of, trial_seeds
+from hypermix.config.load import load_config
+from hypermix.config.model import Config
+from hypermix.errors import ConfigError
+from hypermix.seeding import spawn_seeds
+from hypermix.tables import KEYS
+from tests.unit.config.conftest import RAW, Change
+
+FULL = load_config(RAW).model_dump(by_alias=True)
+"""The small config with every setting written out."""
+
+ONE_CHOICE = {"source", "api", "method", "name", "recipe", "sampling"}
+"""Settings that have one value as yet, so that nothing can be set in their place."""
+
+Path = tuple[str, ...]
+Slices = dict[Path, str]
+
+
+class Place(NamedTuple):
+    path: Path
+    stage: str
+    kind: Any
+
+
+def places(model: BaseModel, before: Path = ()) -> Iterator[Place]:
+    """Walk all settings of a config, those of each named variant included."""
+    for name, field in type(model).model_fields.items():
+        path, value = (*before, field.alias or name), getattr(model, name)
+        stage = stage_of(type(model), name)
+        if isinstance(value, BaseModel):
+            yield from places(value, path)
+        elif stage is None:
+            for variant, inner in value.items():
+                yield from places(inner, (*path, variant))
+        else:
+            yield Place(path, stage, field.annotation)
+
+
+PLACES = list(places(load_config(RAW)))
+
+
+def choices(kind: Any) -> list[Any]:
+    """List the values of the literals in a type."""
+    parts = get_args(kind)
+    return [value for part in parts for value in (choices(part) or ([part] if isinstance(part, str) else []))]
+
+
+def candidates(value: Any, kind: Any) -> list[Any]:
+    """List values that may stand in the place of a value of this type."""
+    listed: list[Any] = choices(kind)
+    if isinstance(value, bool) or value is None:
+        return [*listed, "8s", "new", 7, ["none"]]
+    if isinstance(value, int):
+        return [value + 1]
+    if isinstance(value, float):
+        return [value * 0.9, value + 0.1]
+    if isinstance(value, dict):
+        return [{"1": "new"}]
+    if isinstance(value, list):
+        return [value[:-1], [{"dataset": "rt"}]]
+    return [*listed, *([] if listed else ["local", "other", "8s", "new"])]
+
+
+def set_path(path: Path, value: Any) -> dict[str, Any]:
+    out: dict[str, Any] = json.loads(json.dumps(FULL))
+    here = out
+    for part in path[:-1]:
+        here = here[part]
+    here[path[-1]] = value
+    return out
+
+
+def get_path(path: Path) -> Any:
+    here: Any = FULL
+    for part in path:
+        here = here[part]
+    return here
+
+
+def changed(place: Place) -> Config | None:
+    """Return the config with another value in this place; None if no other value may stand there."""
+    now = get_path(place.path)
+    for value in candidates(now, place.kind):
+        if value == now:
+            continue
+        try:
+            return load_config(set_path(place.path, value))
+        except ConfigError:
+            continue
+    return None
+
+
+def slices(config: Config) -> Slices:
+    """Return all slices of a config, by stage and variants."""
+    return {
+        **{("prepare", name): experiment.prepare_slice(config, name) for name in config.datasets},
+        ("subsample",): experiment.subsample_slice(config),
+        **{
+            ("augment", dataset, name): experiment.augment_slice(config, dataset, name)
+            for dataset in config.datasets
+            for name in config.augmenters
+        },
+        **{("train", name): experiment.train_slice(config, name) for name in config.classifiers},
+        ("evaluate",): experiment.evaluate_slice(),
+        ("aggregate",): experiment.aggregate_slice(config),
+    }
+
+
+def users(place: Place) -> set[Path]:
+    """Tell by hand which slices a setting belongs to."""
+    section, name = place.path[0], place.path[1] if len(place.path) > 1 else ""
+    askers = {"mix": "local", "mix2": "other"}
+    own: dict[tuple[str, str], set[Path]] = {
+        ("datasets", "prepare"): {("prepare", name)},
+        ("datasets", "augment"): {("augment", name, asker) for asker in askers},
+        ("llms", "augment"): {("augment", d, a) for d in FULL["datasets"] for a, llm in askers.items() if llm == name},
+        ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
+        ("classifiers", "train"): {("train", name)},
+        ("subsample", "subsample"): {("subsample",)},
+    }
+    if place.stage == "runtime":
+        return set()
+    if place.stage == "aggregate":
+        return {("aggregate",)}
+    return {*own[section, place.stage], ("aggregate",)}
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(place.path))
+def test_setting_changes_slices_of_its_stage(place: Place) -> None:
+    config = changed(place)
+    if config is None:
+        assert place.path[-1] in ONE_CHOICE
+        return
+    before, after = slices(load_config(FULL)), slices(config)
+
+    assert {key for key in before if before[key] != after[key]} == users(place)
+
+
+def test_walk_meets_every_stage() -> None:
+    assert {place.stage for place in PLACES} == {"prepare", "subsample", "augment", "train", "aggregate", "runtime"}
+    assert len(PLACES) == len({place.path for place in PLACES}) > 80
+
+
+def test_order_of_keys_changes_no_slice() -> None:
+    def turned(value: Any) -> Any:
+        return {key: turned(part) for key, part in reversed(value.items())} if isinstance(value, dict) else value
+
+    assert slices(load_config(turned(FULL))) == slices(load_config(FULL))
+
+
+def test_written_defaults_change_no_slice() -> None:
+    assert slices(load_config(FULL)) == slices(load_config(RAW))
+
+
+def test_new_variant_changes_aggregate_alone(change: Change) -> None:
+    before = slices(load_config(RAW))
+    for path, variant in {
+        "augmenters.copy2": {"method": "duplicate", "multiplier": 2.0},
+        "classifiers.third": {"method": "finetune"},
+        "datasets.new": {"source": "file", "train": "b.csv"},
+        "llms.third": {"api": "embedded"},
+    }.items():
+        after = slices(load_config(change(path, variant)))
+        assert {key for key in before if before[key] != after[key]} == {("aggregate",)}
+
+
+def test_slices_of_equal_variants_are_equal() -> None:
+    config = load_config({**RAW, "classifiers": {"a": {"method": "finetune"}, "b": {"method": "finetune"}}})
+
+    assert experiment.train_slice(config, "a") == experiment.train_slice(config, "b")
+
+
+@pytest.mark.parametrize("stage", sorted(METHOD_VERSIONS))
+def test_method_version_is_in_slice(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = slices(load_config(RAW))
+    monkeypatch.setitem(METHOD_VERSIONS, stage, 99)
+    after = slices(load_config(RAW))
+
+    assert {key[0] for key in before if before[key] != after[key]} == {stage}
+
+
+def test_subsample_slice_is_exact() -> None:
+    expected = '{"method_version":1,"sizes":{"test":null,"validation":"32s"}}'
+
+    assert experiment.subsample_slice(load_config(RAW)) == expected
+
+
+def test_augment_slice_names_the_model() -> None:
+    parts = json.loads(experiment.augment_slice(load_config(RAW), "mine", "mix2"))
+
+    assert parts["llm"] == {"name": "other", "api": "embedded", "model": "other.gguf", "context": 4096}
+    assert parts["task"] == {"text_type": "text", "label_type": "label", "label_words": {"5": "good"}}
+    assert sorted(parts) == ["augmenter", "llm", "method_version", "task"]
+
+
+def test_augment_slice_without_model_has_no_task() -> None:
+    parts = json.loads(experiment.augment_slice(load_config(RAW), "mine", "copy"))
+
+    assert sorted(parts) == ["augmenter", "method_version"]
+
+
+def test_aggregate_slice_knows_no_runtime(change: Change) -> None:
+    parts = json.loads(experiment.aggregate_slice(load_config(change("except", [{"trial": 7}]))))["config"]
+
+    assert parts["except"] == [{"trial": 7}]
+    assert not {"results", "cache", "threads", "except_"} & set(parts)
+
+
+def test_seeds_come_from_master_or_list() -> None:
+    config = load_config(RAW)
+
+    assert data_seeds(config) == spawn_seeds(42, 3) == [2746317213, 1181241943, 958682846]
+    assert trial_seeds(config) == [7, 8]
+
+
+def test_seed_zero_stays_a_seed(change: Change) -> None:
+    assert data_seeds(load_config(change("seeds.data", [0, 5]))) == [0, 5]
+
+
+def test_runs_are_the_whole_product() -> None:
+    keys = runs(load_config(RAW))
+
+    assert len(keys) == len({tuple(key.values()) for key in keys}) == 2 * 2 * 3 * 4 * 2 * 2
+    assert all(list(key) == list(KEYS) for key in keys)
+    assert keys[0] == {
+        "dataset": "rt",
+        "subsample": "16s",
+        "data_seed": 2746317213,
+        "augmenter": "none",
+        "classifier": "minilm",
+        "trial": 7,
+    }
+
+
+def test_runs_follow_the_configs_order() -> None:
+    keys = runs(load_config(RAW))
+
+    for name, section in {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}.items():
+        assert list(dict.fromkeys(key[name] for key in keys)) == list(RAW[section])
+    assert [key["trial"] for key in keys[:4]] == [7, 8, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("data", "trials", "pairs"),
+    [
+        ([1, 2], [7, 8], [(1, 7), (2, 8)]),
+        ([1, 2], [7, 8, 9], [(1, 7), (2, 8), (1, 9)]),
+        ([1], [7, 8], [(1, 7), (1, 8)]),
+    ],
+)
+def test_paired_seeds_go_in_turn(
+    change: Change, data: list[int], trials: list[int], pairs: list[tuple[int, int]]
+) -> None:
+    raw = {**change("seeds", {"data": data, "trials": trials, "design": "paired"}), "only": [ONE_CELL]}
+
+    assert [(key["data_seed"], key["trial"]) for key in runs(load_config(raw))] == pairs
+
+
+def test_paired_refuses_seeds_without_a_trial(change: Change) -> None:
+    raw = change("seeds", {"data": [1, 2, 3], "trials": [7], "design": "paired"})
+    with pytest.raises(ConfigError, match=r"seeds\.design: paired .* 3 data seeds and 1 trials"):
+        runs(load_config(raw))
+
+
+@pytest.mark.parametrize("section", ["only", "except"])
+def test_a_key_that_matches_nothing_is_an_error(change: Change, section: str) -> None:
+    raw = change(section, [{"augmenter": "mix"}, {"subsample": "17s"}])
+    with pytest.raises(ConfigError, match=rf"^{section}\[1\]: .*'17s'.* matches none of 192 runs"):
+        runs(load_config(raw))
+
+
+ONE_CELL = {"dataset": "rt", "subsample": "16s", "augmenter": "none", "classifier": "minilm"}
+
+
+def test_crossed_seeds_make_all_pairs(change: Change) -> None:
+    raw = {**change("seeds", {"data": [1, 2], "trials": [7, 8]}), "only": [ONE_CELL]}
+    pairs = [(key["data_seed"], key["trial"]) for key in runs(load_config(raw))]
+
+    assert pairs == [(1, 7), (1, 8), (2, 7), (2, 8)]
+
+
+def test_only_keeps_any_match(change: Change) -> None:
+    keys = runs(load_config(change("only", [{"augmenter": "mix", "dataset": "rt"}, {"augmenter": "none"}])))
+
+    assert {(key["augmenter"], key["dataset"]) for key in keys} == {("mix", "rt"), ("none", "rt"), ("none", "mine")}
+
+
+def test_except_leaves_matches_out(change: Change) -> None:
+    keys = runs(load_config(change("except", [{"dataset": "rt"}, {"augmenter": "mix", "classifier": "slow"}])))
+
+    assert {key["dataset"] for key in keys} == {"mine"}
+    assert ("mix", "slow") not in {(key["augmenter"], key["classifier"]) for key in keys}
+    assert ("mix", "minilm") in {(key["augmenter"], key["classifier"]) for key in keys}
+
+
+def test_except_is_stronger_than_only(change: Change) -> None:
+    raw = {**change("only", [{"augmenter": "mix"}]), "except": [{"dataset": "rt"}]}
+
+    assert {key["dataset"] for key in runs(load_config(raw))} == {"mine"}
+
+
+@pytest.mark.parametrize("seed", [8, "8"])
+def test_seeds_narrow_as_number_or_text(change: Change, seed: int | str) -> None:
+    assert {key["trial"] for key in runs(load_config(change("only", [{"trial": seed}])))} == {8}
+
+
+def test_empty_product_is_an_error(change: Change) -> None:
+    with pytest.raises(ConfigError, match=r"^only and except leave none of 192 runs; take an entry of them away$"):
+        runs(load_config({**change("only", [{"trial": 7}]), "except": [{"trial": 7}]}))
+
+
+def test_baselines_are_controls_in_order(change: Change) -> None:
+    augmenters = {
+        "twice": {"method": "duplicate"},
+        "mix": {"method": "gpt3mix", "llm": "local"},
+        "plain": {"method": "none"},
+        "copy": {"method": "duplicate"},
+    }
+    raw = {**change("report", {}), "augmenters": augmenters}
+
+    assert baselines(load_config(raw)) == ["plain", "twice", "copy"]
+
+
+def test_named_baselines_are_taken_as_given(change: Change) -> None:
+    assert baselines(load_config(change("report.baselines", ["mix", "none"]))) == ["mix", "none"]
+    assert baselines(load_config(change("report.baselines", []))) == []

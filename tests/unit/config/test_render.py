@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from hypermix.config.load import variant_models
+from hypermix.config.model import Config, Report, Seeds, Subsample, Threads
+from hypermix.config.render import json_schema, reference
+from tests.architecture.source import ROOT
+from tests.unit.config.conftest import RAW, Change
+
+SECTIONS = ("datasets", "llms", "augmenters", "classifiers")
+TAGS = {"source", "api", "method"}
+
+
+def rows() -> dict[str, list[str]]:
+    """Return the tables of the reference: meaning, default and stage by key; the last of a key counts."""
+    lines = [line for line in reference().splitlines() if line.startswith("| `")]
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    return {key.strip().strip("`"): [part.strip() for part in parts] for key, *parts in cells}
+
+
+def keys(model: type[BaseModel], prefix: str) -> set[str]:
+    return {f"{prefix}{field.alias or name}" for name, field in model.model_fields.items() if name not in TAGS}
+
+
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(json_schema())
+    return loaded
+
+
+def schema_mistakes(raw: object) -> list[str]:
+    return [str(error.message) for error in jsonschema.Draft202012Validator(schema()).iter_errors(raw)]
+
+
+@pytest.mark.parametrize(("name", "made"), [("config/README.md", reference), ("config/schema.json", json_schema)])
+def test_file_is_in_step_with_model(name: str, made: Any) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == made(), f"{name} is out of step; run: hypermix config write"
+
+
+def test_reference_has_every_setting() -> None:
+    expected = {"only", "except", "results", "cache"}
+    for section in SECTIONS:
+        for model in variant_models(section).values():
+            expected |= keys(model, f"{section}.NAME.")
+    plain: dict[str, type[BaseModel]] = {"subsample": Subsample, "seeds": Seeds, "report": Report, "threads": Threads}
+    for section, settings in plain.items():
+        expected |= keys(settings, f"{section}.")
+
+    assert set(rows()) == expected
+
+
+def test_reference_has_every_kind() -> None:
+    headings = [line.removeprefix("### ").strip("`") for line in reference().splitlines() if line.startswith("### ")]
+
+    assert headings == [
+        *("source: packaged", "source: file", "api: embedded"),
+        *("method: none", "method: duplicate", "method: gpt3mix", "method: finetune"),
+    ]
+
+
+def test_reference_has_every_section_once() -> None:
+    headings = [line.removeprefix("## ").strip("`") for line in reference().splitlines() if line.startswith("## ")]
+    sections = [name for name in Config.model_fields if name not in {"only", "except_", "results", "cache"}]
+
+    assert sorted(headings) == sorted([*sections, "The rest"])
+
+
+@pytest.mark.parametrize("key", sorted(rows()))
+def test_row_tells_meaning_default_stage(key: str) -> None:
+    meaning, default, stage = rows()[key]
+
+    assert len(meaning) > 10
+    assert meaning.endswith(".")
+    assert default == "must be given" or json.loads(default.strip("`")) is not Ellipsis
+    assert stage in {"prepare", "subsample", "augment", "train", "evaluate", "aggregate", "runtime"}
+
+
+@pytest.mark.parametrize(
+    ("key", "default", "stage"),
+    [
+        ("classifiers.NAME.learning_rate", "`5e-05`", "train"),
+        ("augmenters.NAME.llm", "must be given", "augment"),
+        ("seeds.data", '`{"master": 42, "count": 3}`', "aggregate"),
+        ("subsample.train", '`["32s"]`', "aggregate"),
+        ("subsample.test", "`null`", "subsample"),
+        ("except", "`[]`", "aggregate"),
+        ("threads.train", "`1`", "runtime"),
+    ],
+)
+def test_row_equals_the_model(key: str, default: str, stage: str) -> None:
+    assert rows()[key][1:] == [default, stage]
+
+
+def test_row_tells_the_unit() -> None:
+    assert rows()["classifiers.NAME.max_length"][0].endswith(" Unit: tokens.")
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_schema_takes_the_default_config() -> None:
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+
+    assert schema_mistakes(raw) == []
+    assert schema_mistakes(RAW) == []
+
+
+def test_schema_takes_seeds_as_list(change: Change) -> None:
+    assert schema_mistakes(change("seeds.data", [1, 2])) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("reslts", "x", "'reslts' was unexpected"),
+        ("threads.tain", 1, "'tain' was unexpected"),
+        ("threads.train", 0, "less than the minimum"),
+        ("report.alpha", "0.05", "is not of type 'number'"),
+        ("subsample.train", ["32"], "does not match"),
+        ("classifiers.minilm.pateince", 1, "'pateince' was unexpected"),
+        ("augmenters.mix.lables", "soft", "not valid under any|was unexpected"),
+        ("datasets.rt.source", "packagd", "not valid under any|is not one of|was expected"),
+    ],
+)
+def test_schema_rejects_mistakes(change: Change, path: str, value: object, message: str) -> None:
+    (found,) = schema_mistakes(change(path, value))
+
+    assert re.search(message, found)
+
+
+def test_schema_describes_every_setting() -> None:
+    models = [part for name, part in schema()["$defs"].items() if "properties" in part]
+
+    for model in [*models, schema()]:
+        for name, part in model["properties"].items():
+            assert part.get("description") or "$ref" in part, name
+        assert model["additionalProperties"] is False
+
+
+def test_rendering_twice_is_the_same() -> None:
+    assert (json_schema(), reference()) == (json_schema(), reference())
