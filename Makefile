@@ -77,12 +77,12 @@ define install
 endef
 
 $(RUN_INSTALLED): $(MADE) $(RUN_FILES)
-	@echo "Installing what a run needs into $(VENV) (about 1.5 GB; minutes the first time)"
+	@echo "Installing what a run needs into $(VENV) (1.5 GB or, with CUDA, more; minutes the first time)"
 	$(call install,run)
 	@touch $@
 
 # dev.txt holds all of run.txt: after the tests, a run has nothing to install.
 $(DEV_INSTALLED): $(MADE) $(DEV_FILES)
-	@echo "Installing what the tests need into $(VENV) (about 1.5 GB; minutes the first time)"
+	@echo "Installing what the tests need into $(VENV) (1.5 GB or, with CUDA, more; minutes the first time)"
 	$(call install,dev)
 	@touch $(RUN_INSTALLED) $@

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hypermix import tables
 
+CHANCE, MARGIN = 0.5, 0.1
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -39,11 +40,13 @@ def run_snakemake(folder: Path, cores: str) -> tuple[float, str]:
 
 def time_stages(folder: Path) -> dict[str, list[float]]:
     """Read the seconds of each job from Snakemake's own records, by rule."""
-    jobs: dict[str, set[tuple[float, float]]] = defaultdict(set)
+    # A job with several outputs has a record for each, with one start.
+    jobs: dict[str, dict[float, float]] = defaultdict(dict)
     for path in (folder / ".snakemake" / "metadata").iterdir():
         record = json.loads(path.read_text(encoding="utf-8"))
-        jobs[record["rule"]].add((record["starttime"], record["endtime"]))
-    return {rule: sorted(end - start for start, end in times) for rule, times in jobs.items()}
+        jobs[record["rule"]][record["starttime"]] = record["endtime"]
+    order = ("prepare", "subsample", "augment", "train", "evaluate", "aggregate")
+    return {rule: sorted(end - start for start, end in jobs[rule].items()) for rule in order}
 
 
 def describe_machine() -> str:
@@ -79,6 +82,8 @@ def main() -> None:
     print(f"| second run, wall | | | {second:.1f} |\n")
     runs = tables.read(folder / "results" / "aggregate" / "runs.parquet", "runs")
     print(runs.groupby("augmenter", sort=False)["accuracy"].agg(["mean", "min", "max"]).round(3).to_string())
+    if runs.loc[runs["augmenter"] == "none", "accuracy"].mean() < CHANCE + MARGIN:
+        raise SystemExit(f"none is less than {MARGIN:.0%} above chance: the classifier does not learn")
     receipts = tables.read(folder / "results" / "receipts", "receipt")
     asked = receipts[receipts["llm"].notna()]
     usable = asked["rows_kept"].sum() / asked["requests_paid"].sum()

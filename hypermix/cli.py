@@ -12,7 +12,7 @@ import yaml
 
 from hypermix import __version__
 from hypermix.config import experiment, render
-from hypermix.config.load import load_config, merge
+from hypermix.config.load import check_files, load_config, merge
 from hypermix.errors import ConfigError, HypermixError
 from hypermix.files import write_text
 
@@ -59,7 +59,9 @@ def _check(parsed: argparse.Namespace) -> int:
     merged: dict[str, object] = {}
     for path in parsed.files:
         merged = merge(merged, _read_yaml(path))
-    runs = experiment.runs(load_config(merged))
+    config = load_config(merged)
+    check_files(config)
+    runs = experiment.runs(config)
     print(f"The config is fine: {len(runs)} runs.")
     return 0
 

@@ -1,7 +1,8 @@
 """Where every random draw gets its generator.
 
 Two kinds: the reference's own seeds and generators (a Mersenne Twister seeded with an integer), for what must equal the
-reference bit for bit, and named children of a seed, for everything else. Nothing draws from global state.
+reference bit for bit, and named children of a seed, for everything else. Only torch's dropout and heads draw
+from global state, which is seeded right before.
 """
 
 from __future__ import annotations

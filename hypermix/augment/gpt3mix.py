@@ -27,7 +27,7 @@ class Gpt3Mix:
         examples: Rows in a prompt, k.
         multiplier: Synthetic rows for each real row.
         labels: Whether labels are the model's probabilities or the word that it wrote.
-        sampling: The settings that go into a request as they are.
+        request: The settings that go into a request as they are.
         attempts: How often a row is tried.
     """
 
@@ -35,7 +35,7 @@ class Gpt3Mix:
     examples: int
     multiplier: float
     labels: Literal["soft", "hard"]
-    sampling: Mapping[str, Any]
+    request: Mapping[str, Any]
     attempts: int
 
     def n_rows(self, n_examples: int) -> int:
@@ -72,7 +72,7 @@ class Gpt3Mix:
             "prompt": render_prompt(self._show(examples, seed, slot), self.task),
             "stop": [STOP],
             "seed": child_seed(seed, ("gpt3mix", "sampling", *slot), bits=31),
-            **self.sampling,
+            **self.request,
         }
         if self.labels == "soft":
             body["logprobs"] = TOP_LOGPROBS
@@ -129,6 +129,6 @@ def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Augmenter:
         examples=settings["examples"],
         multiplier=settings["multiplier"],
         labels=settings["labels"],
-        sampling={name: settings[name] for name in ("max_tokens", "temperature", "top_p", "frequency_penalty")},
+        request={name: settings[name] for name in ("max_tokens", "temperature", "top_p", "frequency_penalty")},
         attempts=settings["attempts"],
     )

@@ -78,8 +78,8 @@ def finetune(
 ) -> list[Moment]:
     """Train a model in place and leave it with its best weights.
 
-    The best validation accuracy decides; of equal ones the first, as in the reference. Dropout and data order come from
-    the seed through generators of their own.
+    The best validation accuracy decides; of equal ones the first, as in the reference. Data order
+    comes from a generator of its own; dropout, which takes none, from torch's, seeded here.
 
     Args:
         network: A model with a classification head.

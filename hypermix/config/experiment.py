@@ -22,7 +22,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "evaluate": 1,
     "aggregate": 1,
 }
-"""Raised when a stage gives other results for the same inputs; the tests pin the results to them."""
+"""Raised when a stage gives other results for the same inputs; tests/unit/steps/test_golden.py pins the results."""
 
 Key = dict[str, str | int]
 
@@ -118,7 +118,8 @@ def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
 
 def train_slice(config: Config, classifier: str) -> str:
     """Return what `train` may see of the config, as canonical JSON."""
-    return _slice("train", classifier=_of_stage(config.classifiers[classifier], "train"))
+    chosen = _of_stage(config.classifiers[classifier], "train")
+    return _slice("train", classifier=chosen, threads=_of_stage(config.threads, "train"))
 
 
 def evaluate_slice() -> str:
@@ -152,7 +153,7 @@ def _without_runtime(value: Any) -> Any:
         fields = type(value).model_fields
         kept = [name for name in fields if stage_of(type(value), name) != "runtime"]
         parts = {fields[name].alias or name: _without_runtime(getattr(value, name)) for name in kept}
-        return {name: part for name, part in parts.items() if part != {} or name == "llms"}
+        return {name: part for name, part in parts.items() if part != {}}  # a section of runtime settings alone
     if isinstance(value, dict):
         return {name: _without_runtime(part) for name, part in value.items()}
     if isinstance(value, list):

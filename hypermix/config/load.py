@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from hypermix.config.model import AnyAugmenter, AnyClassifier, AnyDataset, AnyLlm, Config
 from hypermix.errors import ConfigError, accepted
+from hypermix.packages import is_path
 from hypermix.tables import KEYS
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
@@ -52,6 +54,27 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         return config
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise ConfigError("\n".join([f"the config has {count}:", *(f"  {line}" for line in mistakes)]))
+
+
+def check_files(config: Config) -> None:
+    """Check that the user's own files are there, so that no hour is spent before a job misses one.
+
+    Raises:
+        ConfigError: With one line for each file or folder that is missing.
+    """
+    named = {
+        f"datasets.{name}.{split}": getattr(dataset, split, None)
+        for name, dataset in config.datasets.items()
+        for split in ("train", "validation", "test")
+    }
+    for section, models in (("llms", config.llms), ("classifiers", config.classifiers)):
+        named |= {
+            f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
+        }
+    missing = [f"  {where}: {path}: no such file" for where, path in named.items() if path and not Path(path).exists()]
+    if missing:
+        here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
+        raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +129,10 @@ def _word(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
 def _wanted(detail: ErrorDetails) -> str:
     if detail["type"] == "string_pattern_mismatch" and "[0-9]*s" in str(detail.get("ctx", {}).get("pattern")):
         return f"wanted is {_SIZE}"
+    if detail["type"] == "value_error":
+        return f"wanted is {detail['ctx']['error']}"
+    if detail["type"] == "string_pattern_mismatch" and "{}" in str(detail.get("ctx", {}).get("pattern")):
+        return "wanted is a folder, without braces and a last slash"
     if detail["type"] in _WANTED:
         return f"wanted is {_WANTED[detail['type']]}"
     message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")

@@ -6,17 +6,33 @@ The JSON schema, `config/README.md` and each rule's slice come from it. Defaults
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from hypermix.config.setting import NAME_PATTERN, Settings, setting
+from hypermix.errors import accepted
+from hypermix.packages import ENCODERS, LANGUAGE_MODELS, package_name
 from hypermix.seeding import MAX_SEED
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n()]+$")]
+
+
+Folder = Annotated[str, StringConstraints(pattern=r"^[^{}]*[^{}/]$")]
+
+
+def _check_package(known: Mapping[str, str]) -> AfterValidator:
+    def check(model: str) -> str:
+        name = package_name(model)
+        if name is not None and name not in known:
+            raise ValueError(f"a model that a package carries; {accepted(name, known)}")
+        return model
+
+    return AfterValidator(check)
 
 
 class Dataset(Settings):
@@ -122,7 +138,7 @@ class EmbeddedLlm(Settings):
     """A language model that runs here, in llama.cpp's server: no key, no network, no price."""
 
     api: Literal["embedded"] = setting(..., "augment", "The kind of endpoint.")
-    model: str = setting(
+    model: Annotated[str, _check_package(LANGUAGE_MODELS)] = setting(
         "package:gemma3-270m",
         "augment",
         "A GGUF file, or `package:gemma3-270m`, which a package carries.",
@@ -182,7 +198,7 @@ class Finetune(Settings):
     """Fine-tuning of an encoder with soft cross-entropy; the defaults are the reference's recipe."""
 
     method: Literal["finetune"] = setting(..., "train", "The kind of classifier.")
-    model: str = setting(
+    model: Annotated[str, _check_package(ENCODERS)] = setting(
         "package:minilm-l6",
         "train",
         "`package:minilm-l6` (all-MiniLM-L6-v2, which a package carries), a folder, or a model id of the hub. Weights "
@@ -210,6 +226,12 @@ class Finetune(Settings):
     )
     max_length: int = setting(512, "train", "Tokens after which a text is cut.", unit="tokens", ge=8)
 
+    @model_validator(mode="after")
+    def _check_steps(self) -> Self:
+        if self.max_steps is not None and self.min_steps > self.max_steps:
+            raise ValueError(f"min_steps of at most max_steps; they are {self.min_steps} and {self.max_steps}")
+        return self
+
 
 class Report(Settings):
     """How results are judged and shown."""
@@ -223,10 +245,12 @@ class Report(Settings):
 
 
 class Threads(Settings):
-    """Threads a job asks for; Snakemake grants at most `--cores`."""
+    """Threads a job asks for."""
 
     augment: int = setting(1, "runtime", "Threads of an augmentation with an embedded model.", ge=1)
-    train: int = setting(1, "runtime", "Threads of a training run. One is best for many short runs.", ge=1)
+    train: int = setting(
+        1, "train", "Threads of a training run, which change the last bits of sums. One is best for short runs.", ge=1
+    )
 
 
 AnyDataset = Annotated[PackagedDataset | FileDataset, Field(discriminator="source")]
@@ -257,10 +281,7 @@ class Config(Settings):
     )
     report: Report = setting(Report(), None, "How results are judged and shown.")
     threads: Threads = setting(Threads(), None, "Threads a job asks for.")
-    results: str = setting("results", "runtime", "The folder of all outputs.", min_length=1)
-    cache: str = setting(
-        "cache",
-        "runtime",
-        "The folder of what is paid or fetched once: stored answers, downloads, models.",
-        min_length=1,
+    results: Folder = setting("results", "runtime", "The folder of all outputs.")
+    cache: Folder = setting(
+        "cache", "runtime", "The folder of what is paid or fetched once: stored answers, downloads, models."
     )

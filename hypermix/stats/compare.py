@@ -195,15 +195,16 @@ def _power(n_pairs: int, effect: float, alpha: float) -> float:
     return float(stats.nct.sf(critical, freedom, shift)) + (0.0 if math.isnan(wrong_sign) else wrong_sign)
 
 
-def compare_pairs(differences: Iterable[float], level: float = 0.95) -> Comparison:
+def compare_pairs(differences: Iterable[float], level: float = 0.95, alpha: float = 0.05) -> Comparison:
     """Return all that is known about a paired difference.
 
     Args:
         differences: One finite difference for each data seed that has both methods, (n_pairs,).
-        level: Coverage of the interval; ``1 - level`` is the bound for p in `pairs_needed`.
+        level: Coverage of the interval.
+        alpha: The bound for p in `pairs_needed`, for one comparison alone.
 
     Raises:
-        ArtefactError: If a difference is NaN or infinite, or the level is not between 0 and 1.
+        ArtefactError: If a difference is NaN or infinite, or level or alpha is not between 0 and 1.
     """
     values = _numbers(differences)
     found = mean_interval(values, level)
@@ -212,7 +213,7 @@ def compare_pairs(differences: Iterable[float], level: float = 0.95) -> Comparis
         p_value, test = math.nan, NO_TEST
     else:
         p_value, test = sign_flip_p(values), EXACT if found.n <= EXACT_LIMIT else MONTE_CARLO
-    needed = pairs_needed(effect, alpha=1 - level)
+    needed = pairs_needed(effect, alpha)
     return Comparison(found.n, found.mean, found.low, found.high, p_value, test, effect, needed)
 
 

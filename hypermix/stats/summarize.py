@@ -60,7 +60,7 @@ def summarize(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     return _table("summary", rows)
 
 
-def compare(runs: pd.DataFrame, baselines: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+def compare(runs: pd.DataFrame, baselines: Sequence[str], level: float = 0.95, alpha: float = 0.05) -> pd.DataFrame:
     """Return the paired difference of every augmenter to every baseline, for every metric.
 
     Pairs are the data seeds that both have. A baseline is compared with those before it in `baselines` alone. Where
@@ -69,7 +69,8 @@ def compare(runs: pd.DataFrame, baselines: Sequence[str], level: float = 0.95) -
     Args:
         runs: A row a run, with the columns of the table ``runs``; of its counts none is needed.
         baselines: Names of augmenters to compare with, in order of importance; unknown ones are left out.
-        level: Coverage of the intervals; ``1 - level`` is the bound for p in ``pairs_needed``.
+        level: Coverage of the intervals.
+        alpha: The bound for p in ``pairs_needed``, for one comparison alone.
 
     Returns:
         The columns of the table ``comparisons``, in the order of `summarize`, then of `baselines`, then of the
@@ -85,7 +86,7 @@ def compare(runs: pd.DataFrame, baselines: Sequence[str], level: float = 0.95) -
             **dict(zip(_CELL, cell, strict=True)),
             "baseline": baseline,
             "metric": metric,
-            **asdict(compare_pairs(_differences(cells[cell][metric], other[metric]), level)),
+            **asdict(compare_pairs(_differences(cells[cell][metric], other[metric]), level, alpha)),
         }
         for cell in cells
         for baseline, other in _opponents(cell, cells, list(dict.fromkeys(baselines)))

@@ -12,17 +12,19 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from hypermix import tables
+from hypermix import __version__, tables
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, write_table, write_text
+from hypermix.hashing import file_digest
 from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.provenance import describe
+from hypermix.steps.provenance import artefact_name
 
+_KINDS = ("metrics", "synthetic", "receipt")
 _SHOWN_STALE = 3
 _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
 
@@ -39,16 +41,20 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         ArtefactError: If a file was made with other settings than the config's.
     """
     config = load_config(json.loads(slice_json)["config"])
-    provenance = {path: read_provenance(path) for kind in ("metrics", "synthetic") for path in inputs[kind]}
+    provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
     _check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
     summary = _in_order(summarize(runs, level), config)
-    comparisons = _in_order(compare(runs, baselines, level), config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha), config)
     verdict = judge(comparisons, summary, baselines, config.report.alpha, level)
     receipts = tables.read(inputs["receipt"], "receipt")
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(receipts)}
-    described = describe("aggregate", slice_json, {}, {str(position): path for position, path in enumerate(provenance)})
+    described = {
+        "hypermix": __version__,
+        "inputs": {artefact_name(path): file_digest(path) for kind in _KINDS for path in inputs[kind]},
+        "slices": {"aggregate": json.loads(slice_json)},
+    }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -65,7 +71,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         config_yaml=yaml.safe_dump(json.loads(slice_json)["config"], sort_keys=False, allow_unicode=True),
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
-        commands=["snakemake --cores all"],
+        commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
         notices=[*_short_classes(provenance), *_shortfalls(receipts)],
     )
     write_text(outputs["report"], render(data))

@@ -60,13 +60,14 @@ def run(
     seed = seeds["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
     with _open_client(parts.get("llm"), cache, threads) as client:
         rows = _make_rows(augmenter, examples, seed, client)
+    model = dict(client.llm.identity) if client else None
     wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in rows)
     if kept < wanted:
         _LOG.warning(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
         )
     provenance = describe(
-        "augment", slice_json, {**keys, **seeds}, {"train": train}, labels=labels, short=drawn["short"]
+        "augment", slice_json, {**keys, **seeds}, {"train": train}, labels=labels, short=drawn["short"], model=model
     )
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(rows, llm)), provenance)
@@ -127,7 +128,9 @@ def _refuse_hopeless(made: Mapping[Slot, SyntheticRow], answers: Mapping[Slot, C
         f"  {answer.text[:_SHOWN_CHARACTERS]!r} ({made[slot].reason})"
         for slot, answer in list(answers.items())[:_SHOWN_ANSWERS]
     ]
-    advice = "try more examples a prompt, another model, or plainer label words; stored answers cost nothing again"
+    cut = all(row.reason == "cut off" for row in made.values())
+    advice = "raise the augmenter's max_tokens" if cut else "try more examples, another model, or plainer label words"
+    advice += "; stored answers cost nothing again"
     raise AugmentError("\n".join([f"none of {len(answers)} answers can be used; the first are", *shown, advice]))
 
 

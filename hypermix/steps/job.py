@@ -10,6 +10,9 @@ from pathlib import Path
 
 from hypermix.errors import HypermixError
 
+_INTERRUPTED = 130
+"""What a shell reports for a program that Ctrl-C ended."""
+
 
 @contextmanager
 def job(log: str, title: str) -> Iterator[logging.Logger]:
@@ -26,7 +29,7 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
         A logger; its messages go to the terminal and the log.
 
     Raises:
-        SystemExit: With status 1 after a `HypermixError`.
+        SystemExit: With status 1 after an error, 130 after Ctrl-C.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log, mode="w", encoding="utf-8")
@@ -41,6 +44,9 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
     logger.setLevel(logging.INFO)
     try:
         yield logger
+    except KeyboardInterrupt:
+        logger.info("interrupted; answers so far are stored, run again to go on")
+        raise SystemExit(_INTERRUPTED) from None
     except HypermixError as error:
         logger.error("%s", error)
         raise SystemExit(1) from None

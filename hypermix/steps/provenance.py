@@ -38,8 +38,14 @@ def describe(
     }
 
 
+def artefact_name(path: Path) -> str:
+    """Name an artefact by its stage, keys and table, wherever the results lie."""
+    keyed = next((position for position, part in enumerate(path.parts) if "=" in part), 1)
+    return "/".join([*path.parts[keyed - 1 : -1], path.stem])
+
+
 def merge_slices(artefacts: Iterable[Path]) -> dict[str, Any]:
-    """Collect the slices of all stages that some artefacts went through; a user's own Parquet file has none."""
+    """Collect the slices of all stages that some artefacts of one run went through."""
     merged: dict[str, Any] = {}
     for path in artefacts:
         merged.update(read_provenance(path).get("slices", {}))

@@ -25,23 +25,22 @@ _LOG = logging.getLogger(__name__)
 _EVALUATED = ("validation", "test")
 
 
-def run(
-    keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], threads: int, outputs: Mapping[str, Path]
-) -> None:
+def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
     """Train a classifier and predict validation and test with its best weights.
 
     Args:
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter``, ``classifier`` and ``trial``.
         slice_json: The slice of `train`.
         inputs: The subsampled ``train``, ``validation`` and ``test``, and ``synthetic``.
-        threads: Threads that Snakemake grants.
         outputs: Where ``predictions`` and ``history`` go.
 
     Raises:
         TrainError: If the model cannot be loaded or trained.
     """
-    cpu.limit(threads)
-    settings = json.loads(slice_json)["classifier"]
+    parts = json.loads(slice_json)
+    # What the config asks for, which Snakemake grants unless it has fewer cores; results must not depend on that.
+    cpu.limit(parts["threads"]["train"])
+    settings = parts["classifier"]
     seeds = {name: int(keys[name]) for name in ("data_seed", "trial")}
     labels = read_provenance(inputs["train"])["labels"]
     splits = {name: read_table(inputs[name], name) for name in ("train", *_EVALUATED)}

@@ -26,6 +26,7 @@ classifiers:
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.csv", "text,label\n")
     return write(tmp_path / "config" / "config.yaml", CONFIG)
 
 
@@ -40,6 +41,13 @@ def check(*files: Path) -> int:
 
 
 # config check
+
+
+def test_a_missing_file_is_told_with_its_key(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config.parent.parent / "rows.csv").unlink()
+    assert check(config) == 1
+    told = capsys.readouterr().err
+    assert "datasets.toy.train: rows.csv: no such file" in told
 
 
 def test_good_config_is_counted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

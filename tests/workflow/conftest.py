@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.gguf import cache, gemma
+
+__all__ = ["cache", "gemma"]
+
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = ["a warm and funny film", "great acting throughout", "a joy from start to end", "I loved every minute of it"]
 BAD = [
@@ -129,18 +133,10 @@ class Workspace:
         return sorted((self.folder / "cache" / "requests").rglob("*.json"))
 
 
-@pytest.fixture(scope="session")
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Join the packaged language model once for all tests of a process."""
-    from hypermix.llm.embedded import locate_model
-
-    return locate_model("package:gemma3-270m", tmp_path_factory.mktemp("models"))
-
-
 @pytest.fixture
-def workspace(tmp_path: Path, model_cache: Path) -> Workspace:
+def workspace(tmp_path: Path, gemma: Path) -> Workspace:
     """Return a workspace of this test's own, with the language model in place."""
-    return make_workspace(tmp_path, model_cache)
+    return make_workspace(tmp_path, gemma)
 
 
 def make_workspace(folder: Path, model: Path) -> Workspace:

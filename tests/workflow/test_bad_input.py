@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -33,8 +35,8 @@ def test_all_config_mistakes_are_told_at_once(workspace: Workspace) -> None:
 def test_a_missing_file_stops_before_any_job(workspace: Workspace) -> None:
     (workspace.folder / "test.csv").unlink()
     output = workspace.run(fails=True)
-    assert "test.csv" in output
-    assert "Missing input files" in output
+    assert "datasets.mine.test: test.csv: no such file" in output
+    assert "Traceback" not in output
     assert not workspace.results().exists()
 
 
@@ -97,6 +99,37 @@ def test_a_broken_model_file_is_named(workspace: Workspace, content: bytes) -> N
     output = workspace.run("--until", "augment", fails=True)
     assert "broken.gguf: " in output
     assert "Traceback" not in output
+
+
+def test_another_model_under_an_old_name_is_noticed(workspace: Workspace, gemma: Path) -> None:
+    model = workspace.folder / "mine.gguf"
+    model.hardlink_to(gemma)
+    workspace.config["llms"]["local"]["model"] = "./mine.gguf"
+    workspace.config["augmenters"] = {"gpt3mix": workspace.config["augmenters"]["gpt3mix"]}
+    workspace.config["subsample"]["train"] = ["2s"]
+    workspace.config["seeds"]["data"] = [1]
+    workspace.run("--until", "augment")
+    assert "Nothing to be done" in workspace.run("-n", "--until", "augment")
+    model.unlink()
+    shutil.copy(gemma, model)
+    assert "Nothing to be done" not in workspace.run("-n", "--until", "augment")
+
+
+def test_a_missing_model_stops_before_any_job(workspace: Workspace) -> None:
+    workspace.config["llms"]["local"]["model"] = "gone.gguf"
+    workspace.config["classifiers"]["minilm"]["model"] = "./gone"
+    output = workspace.run(fails=True)
+    assert "llms.local.model: gone.gguf: no such file" in output
+    assert "classifiers.minilm.model: ./gone: no such file" in output
+    assert not workspace.results().exists()
+
+
+def test_an_old_verdict_is_not_told_again(workspace: Workspace) -> None:
+    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
+    workspace.config["seeds"]["data"] = [1]
+    assert "Report: " in workspace.run()
+    workspace.config["seeds"]["data"] = [1, 2]
+    assert "Report: " not in workspace.run("--until", "subsample")
 
 
 def test_ports_in_use_are_no_obstacle(workspace: Workspace) -> None:

@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 from pathlib import Path
 
 from hypermix.report.console import summary_lines
@@ -29,8 +30,12 @@ rule aggregate:
         "../scripts/aggregate.py"
 
 
+STARTED = time.time()
+
+
 onsuccess:
     verdict = Path(rules.aggregate.output.verdict)
-    if verdict.is_file():
+    # An older verdict is not about what was run now.
+    if verdict.is_file() and verdict.stat().st_mtime >= STARTED:
         told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report)
         sys.stderr.write("\n".join(["", *told, ""]))

@@ -1,17 +1,18 @@
 rule augment:
     input:
         train=splits("subsample", DRAW)["train"],
+        model=llm_files,
     output:
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
         receipt=artefact("receipts", AUGMENTATION, "receipt"),
     log:
         f"{RESULTS}/logs/augment/{AUGMENTATION}.log",
+    priority: 1
     conda:
         "../../envs/hypermix.yaml"
     threads: CONFIG.threads.augment
     resources:
         mem_mb=2000,
-    priority: 1
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
         run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads},

@@ -1,15 +1,17 @@
 """The checked config, the paths of all artefacts, and what each rule may see of the config."""
 
 from functools import cache
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
-from hypermix.config.load import load_config
+from hypermix.config.load import check_files, load_config
 from hypermix.errors import HypermixError
 
 try:
     CONFIG = load_config(config)
+    check_files(CONFIG)
     RUNS = experiment.runs(CONFIG)
 except HypermixError as error:
     raise WorkflowError(str(error)) from None
@@ -51,6 +53,25 @@ def source_files(wildcards):
     """Name the user's files behind a dataset."""
     source = CONFIG.datasets[wildcards.dataset]
     return [path for name in SPLITS if (path := getattr(source, name, None)) is not None]
+
+
+def model_files(model):
+    """Name the files of a model that lies here, so that a new one under an old name is noticed."""
+    path = Path(model)
+    if path.is_dir():
+        return sorted(str(file) for file in path.iterdir() if file.suffix in {".json", ".safetensors", ".txt"})
+    return [model] if path.is_file() else []
+
+
+def llm_files(wildcards):
+    """Name the files of the language model that an augmenter asks."""
+    llm = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
+    return model_files(CONFIG.llms[llm].model) if llm else []
+
+
+def classifier_files(wildcards):
+    """Name the files of the model that a classifier starts from."""
+    return model_files(CONFIG.classifiers[wildcards.classifier].model)
 
 
 # One canonical JSON text a rule: Snakemake compares params as a set without their names.

@@ -2,6 +2,7 @@ rule train:
     input:
         **splits("subsample", DRAW),
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
+        model=classifier_files,
     output:
         predictions=artefact("train", RUN, "predictions"),
         history=artefact("train", RUN, "history"),
@@ -14,7 +15,6 @@ rule train:
         mem_mb=4000,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
-        run=lambda wildcards, threads: {"threads": threads},
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -9,7 +9,6 @@ with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
     train.run(
         keys=dict(snakemake.wildcards.items()),
         slice_json=snakemake.params.slice,
-        inputs={name: Path(path) for name, path in snakemake.input.items()},
-        threads=snakemake.params.run["threads"],
+        inputs={name: Path(snakemake.input[name]) for name in ("train", "validation", "test", "synthetic")},
         outputs={name: Path(path) for name, path in snakemake.output.items()},
     )

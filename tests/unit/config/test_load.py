@@ -111,7 +111,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("report.alpha", 1.0, "report.alpha: 1.0 stands there; wanted is less than 1"),
     ("results", 3, "results: 3 stands there; wanted is string (put it in quotes)"),
     ("results", ["x"], "results: ['x'] stands there; wanted is string"),
-    ("results", "", "results: '' stands there; wanted is text that is not empty"),
+    ("results", "", "results: '' stands there; wanted is a folder, without braces and a last slash"),
     (
         "datasets.rt.source",
         "packagd",

@@ -91,7 +91,8 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
         ("subsample.train", '`["32s"]`', "aggregate"),
         ("subsample.test", "`null`", "subsample"),
         ("except", "`[]`", "aggregate"),
-        ("threads.train", "`1`", "runtime"),
+        ("threads.train", "`1`", "train"),
+        ("threads.augment", "`1`", "runtime"),
     ],
 )
 def test_row_equals_the_model(key: str, default: str, stage: str) -> None:

@@ -49,7 +49,7 @@ def test_second_call_asks_nothing(server: Loopback, store: RequestStore) -> None
     first = make_client(server, store).complete(REQUEST)
     client = make_client(server, store)
     assert client.complete(REQUEST) == first
-    assert client.usage == Usage(paid=0, replayed=1, prompt_tokens=0, completion_tokens=0)
+    assert client.usage == Usage(paid=0, replayed=1, prompt_tokens=7, completion_tokens=5)
     assert len(server.requests) == 1
 
 
@@ -57,6 +57,17 @@ def test_replay_needs_no_server(server: Loopback, store: RequestStore) -> None:
     first = make_client(server, store).complete(REQUEST)
     gone = Client(as_llm(Endpoint("http://127.0.0.1:9/v1", "another key")), store)
     assert gone.complete(REQUEST) == first
+
+
+def test_a_proxy_never_sees_what_is_asked_here(
+    server: Loopback, store: RequestStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert make_client(server, store).complete(REQUEST).text == " a fine film (Sentiment: Positive)"
+    assert len(server.requests) == 1
 
 
 def test_equal_bodies_are_asked_per_sample(server: Loopback, store: RequestStore) -> None:
@@ -153,7 +164,7 @@ def test_next_run_asks_for_the_rest(server: Loopback, store: RequestStore) -> No
     server.replies = [Reply(completion("late"))]
     again = make_client(server, store)
     assert [again.complete(request).text for request in (REQUEST, OTHER)][1] == "late"
-    assert again.usage == Usage(paid=1, replayed=1, prompt_tokens=7, completion_tokens=5)
+    assert again.usage == Usage(paid=1, replayed=1, prompt_tokens=14, completion_tokens=10)
 
 
 def test_answer_is_stored_as_it_came(server: Loopback, store: RequestStore) -> None:

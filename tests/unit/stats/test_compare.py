@@ -242,9 +242,11 @@ def test_many_pairs_are_drawn() -> None:
     assert compare_pairs(np.linspace(-1, 1.1, 21)).test == "monte carlo sign-flip"
 
 
-def test_level_reaches_interval_and_needed_pairs() -> None:
-    lax, strict = compare_pairs([0.01, 0.02, 0.04], 0.9), compare_pairs([0.01, 0.02, 0.04], 0.999)
+def test_level_and_alpha_reach_their_numbers() -> None:
+    values = [0.01, 0.02, 0.04]
+    lax, strict = compare_pairs(values, 0.9, alpha=0.1), compare_pairs(values, 0.999, alpha=0.001)
     assert strict.ci_low < lax.ci_low
+    assert compare_pairs(values, 0.9, alpha=0.001).pairs_needed == strict.pairs_needed
     assert (strict.pairs_needed, lax.pairs_needed) == (13, 5)
 
 

@@ -103,7 +103,7 @@ class Chain:
     def train(self, key: Key) -> dict[str, Path]:
         inputs = {**self.drawn(key), "synthetic": self.augmented(key)["synthetic"]}
         slice_json = experiment.train_slice(self.config, key["classifier"])
-        train.run(words(key, RUN), slice_json, inputs, 1, self.trained(key))
+        train.run(words(key, RUN), slice_json, inputs, self.trained(key))
         return self.trained(key)
 
     def evaluate(self, key: Key) -> Path:

