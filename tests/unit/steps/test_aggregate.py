@@ -111,7 +111,7 @@ def test_provenance_holds_config_and_stages(done: Chain) -> None:
     for name in TABLES:
         made = read_provenance(done.aggregated()[name])
         assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
-        assert len(made["inputs"]) == 3 * len(done.runs)
+        assert len(made["inputs"]) == 2 * len(done.runs)
         assert all(
             name.startswith(("evaluate/dataset=", "augment/dataset=", "receipts/dataset=")) for name in made["inputs"]
         )
