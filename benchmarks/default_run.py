@@ -40,13 +40,13 @@ def run_snakemake(folder: Path, cores: str) -> tuple[float, str]:
 
 def time_stages(folder: Path) -> dict[str, list[float]]:
     """Read the seconds of each job from Snakemake's own records, by rule."""
-    # A job with several outputs has a record for each, with one start.
-    jobs: dict[str, dict[float, float]] = defaultdict(dict)
+    # A job with several outputs has a record for each, with one log.
+    jobs: dict[str, dict[str, float]] = defaultdict(dict)
     for path in (folder / ".snakemake" / "metadata").iterdir():
         record = json.loads(path.read_text(encoding="utf-8"))
-        jobs[record["rule"]][record["starttime"]] = record["endtime"]
+        jobs[record["rule"]][str(record["log"])] = record["endtime"] - record["starttime"]
     order = ("prepare", "subsample", "augment", "train", "evaluate", "aggregate")
-    return {rule: sorted(end - start for start, end in jobs[rule].items()) for rule in order}
+    return {rule: sorted(jobs[rule].values()) for rule in order}
 
 
 def describe_machine() -> str:
