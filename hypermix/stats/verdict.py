@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ def judge(
     baselines: Sequence[str],
     alpha: float = 0.05,
     level: float = 0.95,
+    methods: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the verdict on every augmenter that is not a baseline.
 
@@ -52,6 +53,7 @@ def judge(
         baselines: The names of the augmenters to compare with.
         alpha: The bound for p.
         level: Coverage of the intervals in `comparisons`.
+        methods: The method of each baseline, ``none`` or ``duplicate``; by default its name.
 
     Returns:
         ``headline``, ``outcome``, ``metric``, ``alpha``, ``level`` and ``verdicts``, a list in the order of `summary`.
@@ -76,7 +78,7 @@ def judge(
         "headline": tell_experiment([one for one in told if one.findings]),
         "outcome": join_settings([one.outcome for one in told]),
         **verdict,
-        "verdicts": [_entry(row, one, alpha, level) for row, one in zip(tested, told, strict=True)],
+        "verdicts": [_entry(row, one, alpha, level, methods or {}) for row, one in zip(tested, told, strict=True)],
     }
 
 
@@ -116,12 +118,12 @@ def _tell(row: dict[str, Any], found: dict[Cell, list[Finding]]) -> Told:
     return Told(row["dataset"], row["augmenter"], outcome, findings)
 
 
-def _entry(row: dict[str, Any], told: Told, alpha: float, level: float) -> dict[str, Any]:
+def _entry(row: dict[str, Any], told: Told, alpha: float, level: float, methods: Mapping[str, str]) -> dict[str, Any]:
     return {
         **{key: row[key] for key in _SETTING},
         "augmenter": told.augmenter,
         "outcome": told.outcome,
-        "sentence": tell_setting(told, alpha, level),
+        "sentence": tell_setting(told, alpha, level, methods),
         "n_seeds": int(row["n_seeds"]),
         "mean": _nullable(_number(row["mean"])),
         "baselines": [_baseline(finding) for finding in told.findings],

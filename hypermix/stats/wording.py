@@ -5,7 +5,7 @@ Accuracy is told in points: 100 times the difference of two shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypermix.stats.compare import MAX_PAIRS
@@ -61,19 +61,21 @@ def tell_p(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def tell_setting(told: Told, alpha: float, level: float) -> str:
+def tell_setting(told: Told, alpha: float, level: float, methods: Mapping[str, str]) -> str:
     """Return what is known of one augmenter in one setting, a sentence for each baseline.
 
     Args:
         told: The augmenter, its outcome and its findings.
         alpha: The bound for p.
         level: Coverage of the intervals.
+        methods: The method of a baseline whose name does not tell it.
     """
     if not told.findings:
         return f"{told.augmenter} cannot be compared: no baseline ran in this setting."
     sentences = [_tell_finding(told.augmenter, finding, alpha, level) for finding in told.findings]
-    by_baseline = {finding.baseline: finding.outcome for finding in told.findings}
-    if by_baseline.get("none") == HELPS and by_baseline.get("duplicate") in (NO_DIFFERENCE, CANNOT_TELL):
+    outcomes = [(methods.get(one.baseline, one.baseline), one.outcome) for one in told.findings]
+    unclear = any(method == "duplicate" and outcome in (NO_DIFFERENCE, CANNOT_TELL) for method, outcome in outcomes)
+    if ("none", HELPS) in outcomes and unclear:
         sentences.append(_STEPS)
     return " ".join(sentences)
 

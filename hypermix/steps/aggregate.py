@@ -47,7 +47,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
     summary = _in_order(summarize(runs, level), config)
     comparisons = _in_order(compare(runs, baselines, level, config.report.alpha), config)
-    verdict = judge(comparisons, summary, baselines, config.report.alpha, level)
+    methods = {name: config.augmenters[name].method for name in baselines}
+    verdict = judge(comparisons, summary, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(receipts)}
     described = {

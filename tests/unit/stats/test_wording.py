@@ -45,7 +45,7 @@ def told(outcome: str, *findings: Finding, augmenter: str = "gpt3mix", dataset: 
 
 
 def sentence(*findings: Finding) -> str:
-    return tell_setting(told(HELPS, *findings), 0.05, 0.95)
+    return tell_setting(told(HELPS, *findings), 0.05, 0.95, {})
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_no_shared_seed_is_explained() -> None:
 
 def test_no_baseline_is_explained() -> None:
     alone = Told("rt", "gpt3mix", NOTHING, ())
-    assert tell_setting(alone, 0.05, 0.95) == "gpt3mix cannot be compared: no baseline ran in this setting."
+    assert tell_setting(alone, 0.05, 0.95, {}) == "gpt3mix cannot be compared: no baseline ran in this setting."
 
 
 @pytest.mark.parametrize("needed", [None, 4, 6])
@@ -141,7 +141,7 @@ def test_no_difference_hides_met_need(needed: int | None) -> None:
 
 
 def test_alpha_and_level_are_told() -> None:
-    found = tell_setting(told(CANNOT_TELL, UNSEEN), 0.01, 0.999)
+    found = tell_setting(told(CANNOT_TELL, UNSEEN), 0.01, 0.999, {})
     assert "99.9 % interval" in found
     assert "p = 0.01;" in found
 
@@ -154,6 +154,13 @@ def test_each_baseline_has_a_sentence() -> None:
 def test_training_steps_may_explain_the_gain(outcome: str) -> None:
     found = sentence(SEEN, replace(UNSEEN, baseline="duplicate", outcome=outcome))
     assert found.endswith("the gain over none may come from the additional training steps alone.")
+
+
+def test_methods_tell_controls_with_other_names() -> None:
+    findings = (replace(SEEN, baseline="plain"), replace(UNSEEN, baseline="twice", outcome=NO_DIFFERENCE))
+    named = tell_setting(told(HELPS, *findings), 0.05, 0.95, {"plain": "none", "twice": "duplicate"})
+    assert "training steps alone" in named
+    assert "training steps alone" not in tell_setting(told(HELPS, *findings), 0.05, 0.95, {})
 
 
 @pytest.mark.parametrize(("none", "duplicate"), [(HELPS, HELPS), (NO_DIFFERENCE, NO_DIFFERENCE), (HELPS, HURTS)])
