@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +81,14 @@ def test_a_run_ends_with_the_verdict(finished: tuple[Workspace, str]) -> None:
     assert " ".join(verdict["headline"].split()) in " ".join(last.split())
     assert "results/aggregate/report.html" in last
     assert verdict["outcome"] == "cannot_tell"  # two data seeds can show nothing
+
+
+def test_progress_tells_rows_rate_and_usable_share(finished: tuple[Workspace, str]) -> None:
+    told = re.findall(
+        r"^augment mine 3s \d gpt3mix 7: (\d+) of 6 rows, \d+ answers a minute, \d+ % usable$", finished[1], re.M
+    )
+    assert told.count("6") == 2  # the last line of each draw
+    assert not re.search(r"augment mine 3s \d (none|duplicate) 7: .* answers", finished[1])  # they ask nobody
 
 
 def test_the_default_profile_is_loaded(finished: tuple[Workspace, str]) -> None:
