@@ -22,7 +22,10 @@ METHOD_VERSIONS: dict[str, int] = {
     "evaluate": 1,
     "aggregate": 1,
 }
-"""Raised when a stage gives other results for the same inputs; tests/unit/steps/test_golden.py pins the results."""
+"""Raised when a stage gives other results for the same inputs.
+
+tests/unit/steps/test_golden.py pins prepare, subsample, augment and evaluate; sums of a training differ by machine.
+"""
 
 Key = dict[str, str | int]
 

@@ -40,7 +40,7 @@ def describe(
 
 def artefact_name(path: Path) -> str:
     """Name an artefact by its stage, keys and table, wherever the results lie."""
-    keyed = next((position for position, part in enumerate(path.parts) if "=" in part), 1)
+    keyed = next((position for position, part in enumerate(path.parts) if part.startswith("dataset=")), 1)
     return "/".join([*path.parts[keyed - 1 : -1], path.stem])
 
 

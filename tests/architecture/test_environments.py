@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 import hypermix
 from tests.architecture.kept import kept_texts
-from tests.architecture.source import ROOT
+from tests.architecture.source import ROOT, imported, load
 
 REQUIREMENTS = ROOT / "requirements"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -27,6 +28,8 @@ PYTHON = {
 }
 CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
 UNPINNED = {"pip"}
+# Modules that go by another name, or are a part of a package that is listed.
+PACKAGE_OF = {"yaml": "pyyaml", "markupsafe": "jinja2", "pydantic_core": "pydantic"}
 # Taken apart, so that this file does not name them itself.
 HOSTS = re.compile(r"\b(?:pypi\.o[r]g|pythonhosted\.o[r]g|anaconda\.o[r]g|download\.pytorch\.o[r]g|npmjs\.o[r]g)\b")
 
@@ -204,3 +207,11 @@ def test_registry_is_found() -> None:
     host = ".".join(("files", "pythonhosted", "org"))
 
     assert hosts([("a.md", f"from {host}/x"), ("b.md", "none")]) == [f"a.md: names {host.removeprefix('files.')}"]
+
+
+def test_what_the_library_imports_is_listed() -> None:
+    imports = {name.split(".")[0] for source in load("hypermix") for name in imported(source)}
+    outside = imports - set(sys.stdlib_module_names) - {"hypermix"}
+    listed = names(read("run.in")) | names(read("torch.txt"))
+    assert {PACKAGE_OF.get(name, name) for name in outside} <= listed
+    assert {"safetensors", "torch", "openai"} <= outside
