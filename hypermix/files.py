@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from hypermix.errors import ArtefactError
 from hypermix.hashing import canonical_json
 
 _PROVENANCE = b"hypermix"
+_GROUP_ROWS = 1 << 14
+_GROUP_BYTES = 1 << 26
 
 
 @contextmanager
@@ -70,6 +72,46 @@ def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> N
     described = table.replace_schema_metadata({_PROVENANCE: canonical_json(provenance).encode()})
     with atomic(path) as temporary:
         pq.write_table(described, temporary, compression="zstd")
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # Texts and ids seldom repeat: a dictionary of them costs time and saves no room.
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["label"])
+
+
+def write_batches(path: Path, table: str, batches: Iterable[pa.RecordBatch], provenance: Mapping[str, Any]) -> int:
+    """Write a Parquet file atomically from batches, of which one row group is in memory at a time.
+
+    Args:
+        path: Where.
+        table: The table's name, a key of `hypermix.tables.SCHEMAS`.
+        batches: Its rows, with its columns and types.
+        provenance: See `write_table`.
+
+    Returns:
+        How many rows were written.
+    """
+    schema = tables.schema(table).with_metadata({_PROVENANCE: canonical_json(provenance).encode()})
+    count = 0
+    with atomic(path) as temporary, _writer(temporary, schema) as writer:
+        for rows in _fill_groups(batches):
+            writer.write_table(rows.cast(tables.schema(table)).replace_schema_metadata(schema.metadata))
+            count += len(rows)
+    return count
+
+
+def _fill_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join small batches, since each table that is written becomes a row group of its own."""
+    waiting: list[pa.RecordBatch] = []
+    count = size = 0
+    for batch in batches:
+        waiting.append(batch)
+        count, size = count + len(batch), size + batch.nbytes
+        if count >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(waiting)
+            waiting, count, size = [], 0, 0
+    if count:
+        yield pa.Table.from_batches(waiting)
 
 
 def read_table(path: Path, table: str) -> pd.DataFrame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         "train": _ROWS,
         "validation": _ROWS,
         "test": _ROWS,
+        "groups": {"id": TEXT, "group": TEXT},
+        "profile": {"split": TEXT, "label": TEXT, "measure": TEXT, "value": REAL, "detail": TEXT},
         "synthetic": {
             **_ROWS,
             "soft_label": SHARES,
@@ -210,19 +213,32 @@ def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
 
 
 def _read_one(path: Path, table: str) -> pd.DataFrame:
-    try:
-        found = pq.ParquetFile(path).read()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ArtefactError(
-            f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"
-        ) from error
-    wanted = schema(table)
-    if not found.schema.equals(wanted, check_metadata=False):
-        raise ArtefactError(
-            f"{path}: has the columns {found.schema.names}, the table {table!r} has {wanted.names}; delete it"
-        )
+    with open_parquet(path, table) as file:
+        found = file.read()
     frame: pd.DataFrame = found.replace_schema_metadata(None).to_pandas()
     for position, (key, value) in enumerate(path_keys(path).items()):
         if key not in frame.columns:
             frame.insert(position, key, value)
     return frame
+
+
+@contextmanager
+def open_parquet(path: Path, table: str) -> Iterator[pq.ParquetFile]:
+    """Open one file of a table, for reading a part of it at a time.
+
+    Raises:
+        ArtefactError: If it is missing, damaged or has other columns than its table.
+    """
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # else all of it waits in memory
+            wanted = schema(table)
+            if not file.schema_arrow.equals(wanted, check_metadata=False):
+                raise ArtefactError(
+                    f"{path}: has the columns {file.schema_arrow.names}, the table {table!r} has {wanted.names}; "
+                    "delete it"
+                )
+            yield file
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ArtefactError(
+            f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"
+        ) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as Tree
 
@@ -208,6 +209,80 @@ def make_synthetic(n: int = 120, labels: Sequence[str] = ("negative", "positive"
     return pd.DataFrame(rows)
 
 
+def make_profile() -> pd.DataFrame:
+    """Make the table ``profile``: ``rt`` with all that can be wrong, ``intents`` with 77 classes and drawn splits."""
+    rt = {
+        "train": ({"negative": 4264, "positive": 4266, "mixed": 0}, (38, 112, 201.4, 267)),
+        "validation": ({"negative": 533, "positive": 533, "mixed": 0}, (37.25, 110, 204, 261)),
+        "test": ({"negative": 533, "positive": 531, "mixed": 3}, (36, 111, 199, 5_242_880)),
+    }
+    none = dict.fromkeys(("empty", "control", "breaks", "duplicates", "two_labels"), 0.0)
+    wrong = {
+        "train": {**none, "duplicates": 12, "two_labels": 1},
+        "validation": {**none, "overlap": 2},
+        "test": {
+            **none,
+            "empty": 1,
+            "control": 1,
+            "overlap": 4,
+            "near_overlap": 27,
+            "near_checked": 4265,
+            "near_tested": 496,
+        },
+    }
+    lines = [line for split, (classes, lengths) in rt.items() for line in _split_lines(split, classes, lengths)]
+    lines += [_line(split, measure, value) for split, found in wrong.items() for measure, value in found.items()]
+    lines += [_line("train", f"dropped_{why}", n) for why, n in (("empty", 3), ("duplicates", 0), ("overlap", 1234))]
+    pairs = [
+        (0.9, "a warm , funny , engaging film .", "a warm , funny and engaging film ."),
+        (0.8, HOSTILE, "\u202ereversed\x00\x1b[31m" + "x" * 280 + "..."),
+        (0.75, "فيلم دافئ ومضحك وجذاب", "فيلم دافئ ومضحك وجذاب جدا"),
+    ]
+    lines += [
+        _line("test", "near_pair", alike, detail=json.dumps({"train": train, "test": test}, ensure_ascii=False))
+        for alike, train, test in pairs
+    ]
+    classes = {f"intent_{index:02d}_about_a_card": 20 + 37 * index % 167 for index in range(77)}
+    others = [_line("train", measure, value) for measure, value in none.items()]
+    for split in ("validation", "test"):
+        others += [*_split_lines(split, dict.fromkeys(classes, 0)), _line(split, "overlap", 0)]
+    others += _split_lines("train", classes, (23, 47, 113, 433))
+    others += [_line("train", f"dropped_{why}", 0) for why in ("empty", "duplicates", "overlap")]
+    frames = {"rt": pd.DataFrame(lines), "intents": pd.DataFrame(others)}
+    profile = pd.concat([frame.assign(dataset=name) for name, frame in frames.items()], ignore_index=True)
+    return profile[["dataset", *tables.schema("profile").names]]
+
+
+def _line(
+    split: str, measure: str, value: float, label: str | None = None, detail: str | None = None
+) -> dict[str, Any]:
+    return {"split": split, "label": label, "measure": measure, "value": float(value), "detail": detail}
+
+
+def _split_lines(split: str, classes: Mapping[str, int], lengths: Sequence[float] = ()) -> list[dict[str, Any]]:
+    quantiles = zip(("q05", "q50", "q95", "max"), lengths, strict=False)
+    return [
+        _line(split, "rows", sum(classes.values())),
+        *(_line(split, "rows", n, label) for label, n in classes.items()),
+        *(_line(split, f"characters_{name}", length) for name, length in quantiles),
+    ]
+
+
+def make_words() -> list[dict[str, Any]]:
+    """Make label words: for a model with a tokenizer, a hosted one without, and for 77 classes."""
+    cut = [
+        ["negative", "Negative", [" Neg", "ative"]],
+        ["positive", "Positive", [" Positive"]],
+        ["mixed", HOSTILE, []],
+    ]
+    intents = [[f"intent_{index:02d}", f"Intent {index}", [" Intent", " ", str(index)]] for index in range(77)]
+    return [
+        {"dataset": "rt", "llm": "local", "rows": cut},
+        {"dataset": "rt", "llm": "luna", "rows": [[label, word, None] for label, word, _ in cut]},
+        {"dataset": "intents", "llm": None, "rows": intents},
+    ]
+
+
 def make_report(**changes: Any) -> ReportData:
     """Make the data of a report; keyword arguments replace its fields."""
     runs = changes.get("runs", make_runs())
@@ -228,5 +303,13 @@ def make_report(**changes: Any) -> ReportData:
         "seeds": {"data seeds": [101, 102, 103], "trials": [1, 2]},
         "commands": ["make run", "snakemake --cores all --configfile config/config.yaml"],
         "notices": ["rt: class 'positive' has 3 rows, 16 were asked."],
+        "profile": make_profile(),
+        "words": make_words(),
+        "warnings": {
+            "rt": [
+                "train: 3 rows of 9767 have an empty text (rows 1553, 1714, 2220); they are left out",
+                f"labels: no row has {HOSTILE!r}; the labels are 'mixed', 'negative', 'positive'",
+            ]
+        },
     }
     return ReportData(**{**fields, **changes})

@@ -15,9 +15,9 @@ from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 
 METHOD_VERSIONS: dict[str, int] = {
-    "prepare": 1,
+    "prepare": 2,
     "subsample": 1,
-    "augment": 1,
+    "augment": 2,
     "train": 1,
     "evaluate": 1,
     "aggregate": 1,

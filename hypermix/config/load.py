@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+import difflib
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hypermix.config.model import AnyAugmenter, AnyClassifier, AnyDataset, AnyLlm, Config
+from hypermix.config.dataset import AnyDataset, FileDataset
+from hypermix.config.model import AnyAugmenter, AnyClassifier, AnyLlm, Config
+from hypermix.config.registry import Registry, expand, unknown_datasets
 from hypermix.errors import ConfigError, accepted
 from hypermix.packages import is_path
 from hypermix.tables import KEYS
@@ -27,14 +32,18 @@ _WANTED = {
     "list_type": "a list",
     "too_short": "at least one entry",
 }
+_SPLITS = ("train", "validation", "test")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_COMPRESSED = (".gz", ".zst")
 _SIZE = "a size such as '32s' (rows a class) or '0.01f' (share of train)"
 
 
-def load_config(raw: Mapping[str, Any]) -> Config:
+def load_config(raw: Mapping[str, Any], registry: Registry | None = None) -> Config:
     """Check a config and give it its defaults.
 
     Args:
         raw: The merged mapping, as YAML gives it. A named variant that is null is taken away.
+        registry: The known datasets, see `hypermix.config.registry`; none if a config is complete without.
 
     Returns:
         The config; nothing else should be read afterwards.
@@ -42,18 +51,27 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: With one line a mistake: the key, what stands there, what may stand there.
     """
-    present = without_removed(raw)
+    known = registry or {}
+    present = expand(without_removed(raw), known)
+    strangers = unknown_datasets(present, known)
     mistakes: list[str] = []
     config = None
     try:
         config = Config.model_validate(present)
     except ValidationError as error:
-        mistakes += [_word(detail, present) for detail in error.errors()]
-    mistakes += [*_unknown_names(present), *_repeated(present)]
+        mistakes += [_word(detail, present) for detail in error.errors() if not _lacks_entry(detail, strangers)]
+    mistakes += [*strangers.values(), *_unknown_names(present), *_repeated(present), *_unreadable(present)]
     if not mistakes and config is not None:
         return config
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     raise ConfigError("\n".join([f"the config has {count}:", *(f"  {line}" for line in mistakes)]))
+
+
+def _lacks_entry(detail: ErrorDetails, strangers: Mapping[str, str]) -> bool:
+    """Tell whether a hub id is missing for the sole reason that the registry does not know the dataset."""
+    section, *variant = detail["loc"]
+    missing = detail["type"] == "missing" and section == "datasets" and variant[-1:] == ["path"]
+    return missing and variant[0] in strangers
 
 
 def check_files(config: Config) -> None:
@@ -63,18 +81,36 @@ def check_files(config: Config) -> None:
         ConfigError: With one line for each file or folder that is missing.
     """
     named = {
-        f"datasets.{name}.{split}": getattr(dataset, split, None)
+        f"datasets.{name}.{split}": path
         for name, dataset in config.datasets.items()
-        for split in ("train", "validation", "test")
+        if isinstance(dataset, FileDataset)
+        for split in _SPLITS
+        if (path := getattr(dataset, split)) is not None and not _is_url(path)
     }
     for section, models in (("llms", config.llms), ("classifiers", config.classifiers)):
         named |= {
             f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
-    missing = [f"  {where}: {path}: no such file" for where, path in named.items() if path and not Path(path).exists()]
+    missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     if missing:
         here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
         raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
+
+
+def _is_gone(path: str) -> bool:
+    return not Path(path).exists()
+
+
+def _nearest(path: str) -> str:
+    """Name the file beside the missing one whose name is most like it."""
+    folder = Path(path).parent
+    names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+    close = difflib.get_close_matches(Path(path).name, names, n=1)
+    return f"; did you mean {str(folder / close[0])!r}?" if close else ""
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +159,8 @@ def _word(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
         return f"{where}: must be given"
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return _word_tag(where, path, found)
+    if kind == "value_error" and isinstance(found, Mapping):
+        return f"{where}: {_wanted(detail)}"  # settings that do not go together: all of them would hide which
     return f"{where}: {found!r} stands there; {_wanted(detail)}{_hint(kind, found)}"
 
 
@@ -170,7 +208,7 @@ def _user_path(loc: tuple[str | int, ...], raw: Mapping[str, Any]) -> tuple[str 
             continue
         if part in {"[key]", "plan", "list"}:
             continue
-        path.append(part)
+        path.append(str(part) if isinstance(here, Mapping) else part)  # a number may be a key
         here = _step(here, part)
     return tuple(path)
 
@@ -246,6 +284,41 @@ def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
         for position, entry in enumerate(entries):
             if entry in entries[:position]:
                 yield f"{where}[{position}]: {entry!r} stands there twice; each entry may stand there once"
+
+
+def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find encodings that Python does not know, and files whose format nothing tells."""
+    for name, dataset in _section(raw, "datasets").items():
+        if not isinstance(dataset, Mapping) or dataset.get("source") != "file":
+            continue
+        where = f"datasets.{name}"
+        encoding = dataset.get("encoding")
+        if isinstance(encoding, str) and not _is_encoding(encoding):
+            yield f"{where}.encoding: Python knows no encoding {encoding!r}; wanted is one such as utf-8 or cp1252"
+        if dataset.get("format") is None:
+            paths = {split: path for split in _SPLITS if isinstance(path := dataset.get(split), str) and path}
+            yield from (
+                f"{where}.{split}: {path!r} does not tell its format; wanted is a name that ends in "
+                f"{', '.join(_SUFFIXES)} (.gz or .zst may follow), or the key format beside it"
+                for split, path in paths.items()
+                if _format_suffix(path) not in _SUFFIXES
+            )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):  # a name may hold a null byte
+        return False
+    return getattr(codec, "_is_text_encoding", True)  # rot13 and base64 are no encodings of a file
+
+
+def _format_suffix(path: str) -> str:
+    try:
+        name = PurePosixPath(urlsplit(path).path if _is_url(path) else path)
+    except ValueError:  # a broken address in brackets
+        return ""
+    return name.with_suffix("").suffix if name.suffix in _COMPRESSED else name.suffix
 
 
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
+from hypermix.config.dataset import AnyDataset
 from hypermix.config.setting import NAME_PATTERN, Settings, setting
 from hypermix.errors import accepted
 from hypermix.packages import ENCODERS, LANGUAGE_MODELS, package_name
@@ -19,9 +20,6 @@ from hypermix.seeding import MAX_SEED
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, pattern=r"^[^\r\n()]+$")]
-
-
 Folder = Annotated[str, StringConstraints(pattern=r"^[^{}]*[^{}/]$")]
 
 
@@ -33,52 +31,6 @@ def _check_package(known: Mapping[str, str]) -> AfterValidator:
         return model
 
     return AfterValidator(check)
-
-
-class Dataset(Settings):
-    """What every dataset has."""
-
-    carve: Literal["share", "reference"] = setting(
-        "share",
-        "prepare",
-        "How a dataset without a validation split gets one from train: `share` takes `carve_share` of it, at most 4000 "
-        "rows; `reference` takes 4000 rows by the reference's exact procedure (seed 42).",
-    )
-    carve_share: float = setting(
-        0.2, "prepare", "Share of train that a missing split takes.", unit="share of rows", gt=0.0, lt=1.0
-    )
-    text_type: Words = setting("text", "augment", "What a text is, in the words of a prompt.")
-    label_type: Words = setting("label", "augment", "What a label is, in the words of a prompt.")
-    label_words: dict[str, Words] = setting(
-        {}, "augment", "The word (verbalizer) for each label in a prompt. A label that is not named stands for itself."
-    )
-
-
-class PackagedDataset(Dataset):
-    """A dataset that a package on the Python package index carries."""
-
-    source: Literal["packaged"] = setting(..., "prepare", "The kind of source.")
-    name: Literal["rt-snippets"] = setting(
-        "rt-snippets",
-        "prepare",
-        "Which one. `rt-snippets`: 10,070 movie-review sentences with ratings by 20 people each (Hutto and Gilbert, "
-        "ICWSM 2014); positive from +0.5, negative from -0.5.",
-    )
-    text_type: Words = setting("movie review", "augment", "What a text is, in the words of a prompt.")
-    label_type: Words = setting("sentiment", "augment", "What a label is, in the words of a prompt.")
-
-
-class FileDataset(Dataset):
-    """Your own files: CSV, TSV, JSONL or Parquet, told by their suffix."""
-
-    source: Literal["file"] = setting(..., "prepare", "The kind of source.")
-    train: str = setting(..., "prepare", "The file with the rows to train on.", min_length=1)
-    validation: str | None = setting(None, "prepare", "The file with the validation rows; null carves them from train.")
-    test: str | None = setting(
-        None, "prepare", "The file with the test rows; null carves a stratified `carve_share` of train, seed 42."
-    )
-    text: str = setting("text", "prepare", "The column with the texts.", min_length=1)
-    label: str = setting("label", "prepare", "The column with the labels.", min_length=1)
 
 
 class Subsample(Settings):
@@ -253,7 +205,6 @@ class Threads(Settings):
     )
 
 
-AnyDataset = Annotated[PackagedDataset | FileDataset, Field(discriminator="source")]
 AnyLlm = Annotated[EmbeddedLlm, Field()]
 AnyAugmenter = Annotated[NoAugmentation | Duplicate | Gpt3Mix, Field(discriminator="method")]
 AnyClassifier = Annotated[Finetune, Field()]

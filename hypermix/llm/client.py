@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Self
@@ -39,11 +40,13 @@ class Llm:
         name: Its name in a request.
         identity: What stands for it in a request key.
         connect: Opens its endpoint, for as long as the context lasts.
+        tokenizer: The path of its tokenizer beside ``/v1``, in the form of llama.cpp's server; None if it has none.
     """
 
     name: str
     identity: Mapping[str, str]
     connect: Callable[[], AbstractContextManager[Endpoint]]
+    tokenizer: str | None = None
 
 
 @dataclass
@@ -98,10 +101,36 @@ class Client:
         if response is not None:
             self.usage.replayed += 1
             return self._count(key, response)
-        response = self._send(body)
+        response = self._send(lambda _, sdk: _complete(sdk, body), check_answer)
         self._store.put(key, {"path": _PATH, "body": body, "sample": request.sample}, response)
         self.usage.paid += 1
         return self._count(key, response)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[bytes]] | None:
+        """Return the tokens of each text by the model's own tokenizer, from the store if they are there.
+
+        Nothing is paid for it, so it is not counted.
+
+        Returns:
+            The bytes of each token, in order; None if the endpoint has no tokenizer.
+
+        Raises:
+            LlmError: If the endpoint gives no answer.
+        """
+        path = self.llm.tokenizer
+        return None if path is None else [self._tokenize(path, text) for text in texts]
+
+    def _tokenize(self, path: str, text: str) -> list[bytes]:
+        body = {"content": text, "with_pieces": True}
+        key = request_key(self.llm.identity, path, body, "")
+        response = self._store.get(key)
+        if response is None:
+            response = self._send(
+                lambda endpoint, sdk: sdk.post(endpoint.base_url.removesuffix("/v1") + path, cast_to=str, body=body),
+                _read_pieces,
+            )
+            self._store.put(key, {"path": path, "body": body, "sample": ""}, response)
+        return _read_pieces(response)
 
     def _count(self, key: str, response: str) -> Completion:
         prompt_tokens, completion_tokens = read_usage(response)
@@ -119,10 +148,11 @@ class Client:
             self._connection = endpoint, self._open.enter_context(sdk)
         return self._connection
 
-    def _send(self, body: Mapping[str, object]) -> str:
+    def _send(self, ask: Callable[[Endpoint, openai.OpenAI], str], check: Callable[[str], object]) -> str:
+        """Return the body of an answer that passes its check."""
         endpoint, sdk = self._connect()
         try:
-            raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
+            response = ask(endpoint, sdk)
         except openai.BadRequestError as error:
             raise LlmError(
                 f"{self.llm.name} refused a request: {_shown(error, endpoint)}; if it is too long, raise the llm's "
@@ -134,12 +164,27 @@ class Client:
                 f"{self.llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
                 "answers so far are stored, running again asks for the rest"
             ) from error
-        response = str(raw.http_response.text)
         try:
-            check_answer(response)
+            check(response)
         except LlmError as error:
             raise LlmError(_shown(error, endpoint)) from None
         return response
+
+
+def _complete(sdk: openai.OpenAI, body: Mapping[str, object]) -> str:
+    raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
+    return str(raw.http_response.text)
+
+
+def _read_pieces(response: str) -> list[bytes]:
+    """Read the pieces of a tokenizer's answer: text, or bytes where a token ends inside a character."""
+    try:
+        pieces = [entry["piece"] for entry in json.loads(response)["tokens"]]
+        return [piece.encode() if isinstance(piece, str) else bytes([*piece]) for piece in pieces]
+    except (ValueError, KeyError, TypeError):
+        raise LlmError(
+            f"the endpoint answered {response[:200]!r}, which has no tokens with their pieces; nothing was stored"
+        ) from None
 
 
 def _shown(error: Exception, endpoint: Endpoint) -> str:

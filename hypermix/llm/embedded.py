@@ -17,6 +17,8 @@ from hypermix.llm.client import Endpoint, Llm
 from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
 
 _MAGIC = b"GGUF"
+_TOKENIZER = "/tokenize"
+"""Where llama.cpp's server tells the tokens of a text."""
 
 
 def locate_model(model: str, cache: Path) -> Path:
@@ -71,6 +73,7 @@ def embedded_llm(model: Path, context: int, threads: int) -> Llm:
         model.stem,
         {"model_sha256": file_digest(model), "context": str(context)},
         lambda: serve(model, context, threads),
+        _TOKENIZER,
     )
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from hypermix.report import browse, figure, section
+from hypermix.report import browse, dataset, figure, section
 from hypermix.report.format import count, percent
 from hypermix.report.outcome import OUTCOMES, find_outcome
 
@@ -42,6 +42,10 @@ class ReportData:
         seeds: The data seeds and trials, by what they seed.
         commands: What to type to get the same results, a command an entry.
         notices: What a reader must know before the numbers, a sentence an entry.
+        profile: The table ``profile`` of all datasets, with the column ``dataset``.
+        words: The label words of a dataset and language model an entry: ``dataset``, ``llm`` (or None) and ``rows``,
+            each a label, its word, and the word's tokens (None where no tokenizer is at hand).
+        warnings: What was told of a dataset while it was prepared, a sentence an entry.
     """
 
     runs: pd.DataFrame
@@ -58,6 +62,9 @@ class ReportData:
     seeds: Mapping[str, Sequence[int]]
     commands: Sequence[str]
     notices: Sequence[str]
+    profile: pd.DataFrame
+    words: Sequence[Mapping[str, Any]]
+    warnings: Mapping[str, Sequence[str]]
 
 
 def render(data: ReportData) -> str:
@@ -70,7 +77,7 @@ def render(data: ReportData) -> str:
         HTML; equal data give equal text.
 
     Raises:
-        ArtefactError: If the tables, the labels and the verdict do not fit each other.
+        ArtefactError: If the tables, the labels and the verdict do not fit each other, or the profile lacks a text.
     """
     loader = PackageLoader("hypermix.report", "templates")
     environment = Environment(
@@ -85,6 +92,7 @@ def render(data: ReportData) -> str:
         **_verdict_words(data),
         **_number_words(data),
         **_row_words(data),
+        **_data_words(data),
         data=data,
         style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - a file of this package
@@ -142,7 +150,7 @@ def _number_words(data: ReportData) -> dict[str, Any]:
 def _accuracy_figures(data: ReportData) -> list[tuple[str, Markup]]:
     if data.summary.empty:
         return []
-    chance = {dataset: 1 / len(names) for dataset, names in data.labels.items() if names}
+    chance = {name: 1 / len(names) for name, names in data.labels.items() if names}
     return [
         (
             layout,
@@ -179,6 +187,11 @@ def _difference_figures(data: ReportData, outcomes: Mapping[figure.OutcomeKey, s
 
 def _layouts() -> tuple[tuple[str, float], ...]:
     return ("wide", figure.WIDE_PX), ("narrow", figure.NARROW_PX)
+
+
+def _data_words(data: ReportData) -> dict[str, Any]:
+    groups = dataset.dataset_groups(data.profile, data.words, data.warnings)
+    return {"datasets": groups, "data_legend": dataset.legend(groups)}
 
 
 def _row_words(data: ReportData) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__, tables
+from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
@@ -24,7 +25,7 @@ from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
 
-_KINDS = ("metrics", "synthetic", "receipt")
+_KINDS = ("metrics", "synthetic", "receipt", "profile")
 _SHOWN_STALE = 3
 _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
 
@@ -34,7 +35,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``receipt``.
+        inputs: The files of each kind: ``metrics``, ``synthetic``, ``receipt``, ``profile``.
         outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``verdict`` and ``report`` go.
 
     Raises:
@@ -54,7 +55,10 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     described = {
         "hypermix": __version__,
         # Receipts hold times: with their checksums equal experiments would give other bytes.
-        "inputs": {artefact_name(path): file_digest(path) for path in (*inputs["metrics"], *inputs["synthetic"])},
+        "inputs": {
+            artefact_name(path): file_digest(path)
+            for path in (*inputs["metrics"], *inputs["synthetic"], *inputs["profile"])
+        },
         "slices": {"aggregate": json.loads(slice_json)},
     }
     for name, frame in frames.items():
@@ -74,7 +78,15 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        notices=[*_short_classes(provenance), *_shortfalls(receipts)],
+        profile=tables.read(inputs["profile"], "profile"),
+        words=_label_words(config, provenance),
+        warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
+        notices=[
+            *_overlapping_tests(config),
+            *_short_classes(provenance),
+            *_shortfalls(receipts),
+            *_word_problems(provenance),
+        ],
     )
     write_text(outputs["report"], render(data))
 
@@ -92,11 +104,10 @@ def _check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) 
 
 def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[str]:
     keys = {name: str(value) for name, value in tables.path_keys(path).items()}
-    wanted = {
-        "prepare": experiment.prepare_slice(config, keys["dataset"]),
-        "subsample": experiment.subsample_slice(config),
-        "augment": experiment.augment_slice(config, keys["dataset"], keys["augmenter"]),
-    }
+    wanted = {"prepare": experiment.prepare_slice(config, keys["dataset"])}
+    if "augmenter" in keys:
+        wanted["subsample"] = experiment.subsample_slice(config)
+        wanted["augment"] = experiment.augment_slice(config, keys["dataset"], keys["augmenter"])
     if "classifier" in keys:
         wanted["train"] = experiment.train_slice(config, keys["classifier"])
         wanted["evaluate"] = experiment.evaluate_slice()
@@ -147,6 +158,15 @@ def _short_classes(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
     return dict.fromkeys(told)
 
 
+def _overlapping_tests(config: Config) -> Iterable[str]:
+    for name, dataset in config.datasets.items():
+        if getattr(dataset, "split", "fixed") == "repeated":
+            yield (
+                f"{name}: train, validation and test are drawn anew for each data seed, so the test sets of two seeds "
+                "share rows; intervals and p values take seeds for independent and are narrower than they should be."
+            )
+
+
 def _shortfalls(receipts: pd.DataFrame) -> Iterable[str]:
     short = receipts[receipts["rows_kept"] < receipts["rows_wanted"]]
     for (dataset, augmenter), draws in short.groupby(["dataset", "augmenter"], sort=True):
@@ -165,3 +185,34 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str]:
+    told = [
+        f"{dataset}, {llm}: {problem}."
+        for dataset, llm, made in _asked(provenance)
+        for problem in find_problems(
+            words_from_json(made["words"]), made["slices"]["augment"]["augmenter"].get("labels", "hard")
+        )
+    ]
+    return dict.fromkeys(told)
+
+
+def _label_words(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """List label, word and tokens by dataset and language model; without one, the words of the config."""
+    found: dict[tuple[str, str | None], Any] = {
+        (dataset, llm): made["words"] for dataset, llm, made in _asked(provenance)
+    }
+    known = {dataset for dataset, _ in found}
+    for dataset, labels in _labels(provenance).items():
+        if dataset not in known:
+            words = config.datasets[dataset].label_words
+            found[dataset, None] = [[label, words.get(label, label), None] for label in labels]
+    return [{"dataset": dataset, "llm": llm, "rows": rows} for (dataset, llm), rows in found.items()]
+
+
+def _asked(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    """Yield dataset, language model and provenance of each file whose label words are known."""
+    for made in provenance.values():
+        if made.get("words"):
+            yield str(made["keys"]["dataset"]), str(made["slices"]["augment"]["llm"]["name"]), made

@@ -13,6 +13,7 @@ from typing import Any
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter, Slot
+from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
 from hypermix.files import read_provenance, read_table, write_table
@@ -47,7 +48,7 @@ def run(
         outputs: Where ``synthetic`` and ``receipt`` go.
 
     Raises:
-        AugmentError: If no answer could be used.
+        AugmentError: If no answer could be used, or the tokens of the label words can give no soft labels.
         LlmError: If the endpoint gives no answer.
     """
     started = time.perf_counter()
@@ -56,9 +57,11 @@ def run(
     drawn = read_provenance(train)
     labels = drawn["labels"]
     examples = [Example(*row) for row in read_table(train, "train").itertuples(index=False, name=None)]
-    augmenter = AUGMENTERS.get(parts["augmenter"]["method"])(parts["augmenter"], _word_task(parts, labels))
+    task = _word_task(parts, labels)
+    augmenter = AUGMENTERS.get(parts["augmenter"]["method"])(parts["augmenter"], task)
     seed = seeds["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
     with _open_client(parts.get("llm"), cache, threads) as client:
+        words = _check_words(client, task, parts["augmenter"].get("labels", "hard")) if client else None
         rows = _make_rows(augmenter, examples, seed, client)
     model = dict(client.llm.identity) if client else None
     wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in rows)
@@ -66,9 +69,8 @@ def run(
         _LOG.warning(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
         )
-    provenance = describe(
-        "augment", slice_json, {**keys, **seeds}, {"train": train}, labels=labels, short=drawn["short"], model=model
-    )
+    more = {"labels": labels, "short": drawn["short"], "model": model, "words": words}
+    provenance = describe("augment", slice_json, {**keys, **seeds}, {"train": train}, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(rows, llm)), provenance)
     usage = client.usage if client else Usage()
@@ -83,6 +85,15 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
         raise AugmentError(f"label_words names the labels {unknown}, which the dataset lacks; it has {list(labels)}")
     words = {label: task["label_words"].get(label, label) for label in labels}
     return Task(task["text_type"], task["label_type"], words)
+
+
+def _check_words(client: Client, task: Task, labels: str) -> list[list[Any]]:
+    """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
+    words = read_words(task, client.tokenize(show_words(task)))
+    refuse_alike(words, labels)
+    for problem in find_problems(words, labels):
+        _LOG.warning("%s", problem)
+    return words_to_json(words)
 
 
 @contextmanager

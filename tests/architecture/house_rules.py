@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),
     "report": (*LEAVES, "stats"),
     "steps": _INNER,
-    "cli": (*LEAVES, "config", "report", "steps"),
+    "cli": (*LEAVES, "config", "data", "report", "steps"),
     "__main__": ("cli",),
     "__init__": (),
 }

@@ -71,7 +71,7 @@ def environment_pins(document: dict[str, Any]) -> dict[str, str]:
     plain = [entry for entry in document["dependencies"] if isinstance(entry, str)]
     inner = [line for entry in document["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
     pairs = [entry.replace("==", "=").partition("=") for entry in [*plain, *inner]]
-    return {CONDA_NAMES.get(name, name): version for name, _, version in pairs if name != "python"}
+    return {CONDA_NAMES.get(name, canonicalize_name(name)): version for name, _, version in pairs if name != "python"}
 
 
 def differing(document: dict[str, Any], wanted: dict[str, str]) -> list[str]:
@@ -213,5 +213,5 @@ def test_what_the_library_imports_is_listed() -> None:
     imports = {name.split(".")[0] for source in load("hypermix") for name in imported(source)}
     outside = imports - set(sys.stdlib_module_names) - {"hypermix"}
     listed = names(read("run.in")) | names(read("torch.txt"))
-    assert {PACKAGE_OF.get(name, name) for name in outside} <= listed
+    assert {PACKAGE_OF.get(name, canonicalize_name(name)) for name in outside} <= listed
     assert {"safetensors", "torch", "openai"} <= outside

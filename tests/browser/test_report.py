@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from hypermix.report.page import render
-from tests.report_data import HOSTILE, make_report, make_runs, make_summary, make_synthetic
+from tests.report_data import HOSTILE, make_profile, make_report, make_runs, make_summary, make_synthetic
 
 WIDTHS = [1280, 390]
 
@@ -26,8 +26,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 def large_address(tmp_path_factory: pytest.TempPathFactory) -> str:
     runs = make_runs(augmenters=["none", *[f"a-method-with-a-long-name-{index:02d}" for index in range(11)]])
     labels = [f"a_label_with_a_very_long_name_{index:02d}" for index in range(20)]
+    profile = make_profile()
+    long = "a_name_without_a_space_" * 20
     data = make_report(
-        runs=runs, summary=make_summary(runs), labels={"rt": labels}, synthetic=make_synthetic(60, labels=labels)
+        runs=runs,
+        summary=make_summary(runs),
+        labels={"rt": labels},
+        synthetic=make_synthetic(60, labels=labels),
+        profile=profile.assign(dataset=long + profile["dataset"], label=long + profile["label"]),
+        words=[{"dataset": long, "llm": long, "rows": [[long, long, [long, long]]]}],
+        warnings={long: [long]},
     )
     path = tmp_path_factory.mktemp("large") / "report.html"
     path.write_text(render(data), encoding="utf-8")
@@ -216,3 +224,96 @@ def test_printing_opens_all_details(driver: webdriver.Chrome, address: str) -> N
     assert driver.find_elements(By.CSS_SELECTOR, "details:not([open])") == []
     driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
     assert driver.find_elements(By.CSS_SELECTOR, "details[open]") == []
+
+
+def open_all(driver: webdriver.Chrome) -> None:
+    driver.execute_script("for (const box of document.querySelectorAll('#data details')) box.open = true")
+
+
+def outside(driver: webdriver.Chrome, selector: str) -> list[str]:
+    """Return the texts of visible elements of the data that reach over an edge of their section."""
+    found: list[str] = driver.execute_script(
+        "const edge = document.getElementById('data').getBoundingClientRect();"
+        "return [...document.querySelectorAll(arguments[0])].filter(element => {"
+        " const box = element.getBoundingClientRect();"
+        " return box.width && (box.left < edge.left || box.right > edge.right + 1); })"
+        ".map(element => element.textContent)",
+        selector,
+    )
+    return found
+
+
+@pytest.mark.parametrize("width", [1400, 800, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_data_fit_the_window(driver: webdriver.Chrome, address: str, width: int, scheme: str) -> None:
+    show(driver, address, width, scheme)
+    open_all(driver)
+    assert overflow(driver) == 0
+    for selector in ("#data .splits td", "#data .classes td", "#data .pairs .text", "#data .words td", "#data .token"):
+        assert driver.find_element(By.CSS_SELECTOR, selector).is_displayed()
+        assert outside(driver, selector) == []
+
+
+def test_data_fit_a_printed_page(driver: webdriver.Chrome, address: str) -> None:
+    show(driver, address, 672)  # A4 less its margins
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    open_all(driver)
+    assert driver.find_element(By.CSS_SELECTOR, "#data .splits thead").is_displayed()
+    assert outside(driver, "#data td") == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_each_number_of_the_data_has_its_header(driver: webdriver.Chrome, address: str, width: int) -> None:
+    show(driver, address, width)
+    table = driver.find_element(By.CSS_SELECTOR, "#data .splits")
+    wide = width == 1280
+    assert table.find_element(By.TAG_NAME, "thead").is_displayed() == wide
+    cell = table.find_element(By.CSS_SELECTOR, "tbody tr:last-child td:last-child")
+    label = driver.execute_script("return getComputedStyle(arguments[0], '::before').content", cell)
+    assert label == ("none" if wide else '"nearly in train"')
+    assert cell.text == "27"
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1280, True), (390, False)])
+def test_pairs_stand_beside_or_below(driver: webdriver.Chrome, address: str, width: int, beside: bool) -> None:
+    show(driver, address, width)
+    open_all(driver)
+    test, train = (text.rect for text in driver.find_elements(By.CSS_SELECTOR, "#data .pairs li:first-child .text"))
+    assert (test["y"] == train["y"]) == beside
+    assert (test["x"] == train["x"]) == (not beside)
+
+
+def test_hostile_pair_stays_text(driver: webdriver.Chrome, address: str) -> None:
+    show(driver, address)
+    open_all(driver)
+    pairs = [str(text.get_property("textContent")) for text in driver.find_elements(By.CSS_SELECTOR, "#data .text")]
+    assert HOSTILE in pairs
+    assert driver.execute_script("return window.hostile") is None
+    assert logged(driver, "browser") == []
+
+
+def test_the_first_token_looks_different(driver: webdriver.Chrome, address: str) -> None:
+    show(driver, address)
+    open_all(driver)
+    first, other = driver.find_elements(By.CSS_SELECTOR, "#data .words tbody tr:first-child .token")[:2]
+    assert (first.text, other.text) == ("␣Neg", "ative")
+    for style in ("border-top-width", "font-weight"):
+        assert first.value_of_css_property(style) != other.value_of_css_property(style)
+
+
+def test_many_classes_are_closed_at_first(driver: webdriver.Chrome, address: str) -> None:
+    show(driver, address)
+    few, many = driver.find_elements(By.CSS_SELECTOR, "#data .classes")
+    assert few.is_displayed()
+    assert not many.is_displayed()
+
+
+def test_data_are_read_without_script(driver: webdriver.Chrome, address: str) -> None:
+    show(driver, address, 390, script=False)
+    try:
+        assert "drawn anew for each data seed" in driver.find_element(By.ID, "data").text
+        summary = driver.find_element(By.XPATH, "//summary[starts-with(., 'The 77 classes')]")
+        summary.send_keys("\n")
+        assert driver.find_elements(By.CSS_SELECTOR, "#data .classes")[1].is_displayed()
+    finally:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from hypermix import __version__
+from hypermix import __version__, tables
 from hypermix.cli import main
+from hypermix.files import write_table
+from tests.architecture.source import ROOT
+from tests.hub import Repository, hub, parquet
 
 CONFIG = """
 datasets:
@@ -123,15 +127,23 @@ def test_written_files_are_in_step(config: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["config/README.md", "config/schema.json"])
-def test_file_out_of_step_is_shown(config: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("config/README.md", "hypermix/config/model.py"),
+        ("config/schema.json", "hypermix/config/model.py"),
+        ("docs/datasets.md", "config/datasets.yaml"),
+    ],
+)
+def test_file_out_of_step_is_shown(config: Path, capsys: pytest.CaptureFixture[str], name: str, source: str) -> None:
+    write_registry(config)
     main(["config", "write"])
     lines = Path(name).read_text(encoding="utf-8").splitlines(keepends=True)
     changed = write(Path(name), "".join(["an old line\n", *lines]))
     assert main(["config", "write", "--check"]) == 1
     told = capsys.readouterr().out
     assert "-an old line\n" in told
-    assert f"{name} is out of step with hypermix/config/model.py; run: hypermix config write\n" in told
+    assert f"{name} is out of step with {source}; run: hypermix config write\n" in told
     assert told.count("out of step") == 1
     assert changed.read_text(encoding="utf-8").startswith("an old line")
 
@@ -140,6 +152,175 @@ def test_missing_files_are_out_of_step(config: Path, capsys: pytest.CaptureFixtu
     assert main(["config", "write", "--check"]) == 1
     assert capsys.readouterr().out.count("is out of step") == 2
     assert sorted(path.name for path in config.parent.iterdir()) == ["config.yaml"]
+
+
+def test_document_of_the_datasets_is_made_from_the_registry(config: Path) -> None:
+    write_registry(config)
+    assert main(["config", "write"]) == 0
+    assert "| grammar | `lab/grammar` | 2 |" in Path("docs/datasets.md").read_text(encoding="utf-8")
+    assert main(["config", "write", "--check"]) == 0
+
+
+# The registry.
+
+REGISTRY = """
+grammar:
+  path: lab/grammar
+  revision: null
+  text: sentence
+  facts:
+    rows: {train: 10, validation: null, test: 5}
+    labels: ["yes", "no"]
+    license: MIT
+    checked: Made up.
+    pitfalls: Small.
+"""
+
+
+def write_registry(config: Path) -> Path:
+    return write(config.parent / "datasets.yaml", REGISTRY)
+
+
+def test_check_knows_the_registry(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay = write(config.parent / "more.yaml", "datasets: {grammar: {source: registry}}")
+    assert check(config, overlay) == 1
+    assert "datasets.grammar.name: 'grammar' is no dataset of config/datasets.yaml; known: none yet" in (
+        capsys.readouterr().err
+    )
+    write_registry(config)
+    assert check(config, overlay) == 0
+    assert capsys.readouterr().out == "The config is fine: 8 runs.\n"
+
+
+def test_a_broken_registry_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config.parent / "datasets.yaml", "grammar: {pth: a/b}")
+    assert check(config) == 1
+    assert capsys.readouterr().err.startswith("config/datasets.yaml: grammar.pth: unknown key; did you mean 'path'?")
+
+
+# datasets pin
+
+FIRST, SECOND = "1a2b" * 10, "3c4d" * 10
+
+
+def pin(*files: Path) -> int:
+    return main(["datasets", "pin", *map(str, files)])
+
+
+def write_results(dataset: str, inputs: dict[str, str], revision: str | None = None, results: str = "results") -> None:
+    """Write a train.parquet as `prepare` leaves it."""
+    told = {"inputs": inputs, "slices": {"prepare": {"dataset": {"revision": revision}}}}
+    rows = tables.schema("train").empty_table()
+    write_table(Path(results) / "prepare" / f"dataset={dataset}" / "train.parquet", rows, told)
+
+
+@pytest.fixture
+def hubs(config: Path) -> Path:
+    """Return an overlay with comments, quotes and an order of its own."""
+    write_registry(config)
+    text = """# My datasets.
+datasets:
+    grammar:   {source: registry}   # known
+    tone:
+        path: 'lab/tone'   # the "new" one
+        source: hub
+
+    # The next one is pinned.
+    old: {source: hub, path: lab/old, revision: COMMIT}
+
+report: {rows: 5}
+"""
+    return write(config.parent / "mine.yaml", text.replace("COMMIT", FIRST))
+
+
+def test_commits_of_the_results_are_pinned(config: Path, hubs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_results("grammar", {"lab/grammar": FIRST})
+    write_results("tone", {"lab/tone": SECOND})
+    before, base = hubs.read_text(encoding="utf-8"), config.read_bytes()
+    assert pin(config, hubs) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"grammar: lab/grammar at {FIRST} (from results)",
+        f"tone: lab/tone at {SECOND} (from results)",
+    ]
+    expected = before.replace("{source: registry}", f"{{source: registry, revision: {FIRST}}}").replace(
+        '# the "new" one\n', f'# the "new" one\n        revision: {SECOND}\n'
+    )
+    assert hubs.read_text(encoding="utf-8") == expected
+    assert config.read_bytes() == base
+    assert pin(config, hubs) == 0
+    assert capsys.readouterr().out == "Nothing to pin: no dataset of the config comes from the hub without a commit.\n"
+
+
+def test_last_file_takes_the_commits(config: Path, hubs: Path) -> None:
+    last = write(config.parent / "last.yaml", "# Mine.\nresults: other\n")
+    write_results("grammar", {"lab/grammar": FIRST}, results="other")
+    write_results("tone", {"lab/tone": SECOND}, results="other")
+    before = hubs.read_bytes()
+    assert pin(config, hubs, last) == 0
+    assert hubs.read_bytes() == before
+    text = last.read_text(encoding="utf-8")
+    assert text.startswith("# Mine.\nresults: other\n")
+    assert yaml.safe_load(text)["datasets"] == {"grammar": {"revision": FIRST}, "tone": {"revision": SECOND}}
+    assert check(config, hubs, last) == 0
+
+
+def test_config_of_the_folder_is_pinned_by_default(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, CONFIG.replace("{source: file, train: rows.csv}", "{source: hub, path: lab/toy, revision: main}"))
+    write_results("toy", {"lab/toy": FIRST}, revision="main")
+    assert pin() == 0
+    assert f"path: lab/toy, revision: {FIRST}}}" in config.read_text(encoding="utf-8")
+    assert capsys.readouterr().out == f"toy: lab/toy at {FIRST} (from results)\n"
+
+
+def test_files_and_pinned_datasets_are_left_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = config.read_bytes()
+    assert pin(config) == 0
+    assert capsys.readouterr().out.startswith("Nothing to pin: ")
+    assert config.read_bytes() == before
+
+
+def test_damaged_results_are_told(config: Path, hubs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(Path("results/prepare/dataset=grammar/train.parquet"), "no Parquet")
+    before = hubs.read_bytes()
+    assert pin(config, hubs) == 1
+    assert "train.parquet: cannot be read as Parquet" in capsys.readouterr().err
+    assert hubs.read_bytes() == before
+
+
+def run_pin(url: str, *files: Path) -> subprocess.CompletedProcess[str]:
+    """Pin in a process of its own: the libraries read where the hub is on import."""
+    code = "import sys; from hypermix.cli import main; sys.exit(main())"
+    home = {"HF_HOME": str(Path.cwd() / "hf"), "HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), **home}
+    words = [sys.executable, "-c", code, "datasets", "pin", *map(str, files)]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_hub_is_asked_for_what_the_results_do_not_tell(config: Path, hubs: Path) -> None:
+    files = {"train.parquet": parquet({"text": ["a", "b"], "label": ["x", "y"]})}
+    grammar, tone = Repository(files), Repository({**files, "more.txt": b"c"})
+    # The results were made from another branch than the config asks for now.
+    write_results("tone", {"lab/tone": FIRST}, revision="draft")
+    with hub({"lab/grammar": grammar, "lab/tone": tone}) as server:
+        done = run_pin(server.url, config, hubs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"grammar: lab/grammar at {grammar.commit()} (from the hub)",
+        f"tone: lab/tone at {tone.commit()} (from the hub)",
+    ]
+    pinned = yaml.safe_load(hubs.read_text(encoding="utf-8"))["datasets"]
+    assert (pinned["grammar"]["revision"], pinned["tone"]["revision"]) == (grammar.commit(), tone.commit())
+
+
+def test_nothing_is_written_when_the_hub_lacks_one(config: Path, hubs: Path) -> None:
+    write_results("grammar", {"lab/grammar": FIRST})
+    before = hubs.read_bytes()
+    with hub({}) as server:
+        done = run_pin(server.url, config, hubs)
+    assert done.returncode == 1
+    assert "lab/tone" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert hubs.read_bytes() == before
 
 
 # The command.
@@ -152,7 +333,9 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"hypermix {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["config"], ["no-such-command"], ["config", "check", "--no-such-option"]])
+@pytest.mark.parametrize(
+    "words", [[], ["config"], ["datasets"], ["no-such-command"], ["config", "check", "--no-such-option"]]
+)
 def test_wrong_use_is_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hypermix import files, tables
-from hypermix.errors import ArtefactError
+from hypermix.errors import ArtefactError, DataError
 
 PROVENANCE: dict[str, Any] = {"slices": {"b": [1, 2.5, None], "a": "…"}, "keys": {"data_seed": 2746317213}}
 ROWS = {"id": ["a-0", "b-0"], "text": ["fine", "bad"], "label": ["pos", "neg"]}
@@ -136,6 +140,104 @@ def test_other_provenance_gives_other_bytes(tmp_path: Path) -> None:
     write_rows(tmp_path / "other.parquet", {})
 
     assert (tmp_path / "one.parquet").read_bytes() != (tmp_path / "other.parquet").read_bytes()
+
+
+# A table in batches.
+
+
+def batches_of(sizes: Sequence[int], text: str = "text") -> Iterator[pa.RecordBatch]:
+    """Yield rows as a source has them, with wide strings, in batches of these sizes."""
+    first = 0
+    for size in sizes:
+        rows = range(first, first + size)
+        columns = [[f"{row}-0" for row in rows], [f"{text} {row}" for row in rows], ["ab"[row % 2] for row in rows]]
+        kinds = (pa.string(), pa.large_string(), pa.large_string())
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, names=list(ROWS))
+        first += size
+
+
+@given(st.lists(st.integers(0, 12), max_size=12), st.integers(1, 20), st.integers(1, 2000))
+def test_batches_become_one_table(sizes: list[int], rows: int, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_GROUP_ROWS", rows)
+        patch.setattr(files, "_GROUP_BYTES", size)
+        path = Path(folder) / "train.parquet"
+        count = files.write_batches(path, "train", batches_of(sizes), PROVENANCE)
+        written = files.read_table(path, "train")
+        schema = pq.read_schema(path).remove_metadata()
+        assert files.read_provenance(path) == PROVENANCE
+
+    assert count == len(written) == sum(sizes)
+    assert schema == tables.schema("train")
+    assert written["text"].tolist() == [f"text {row}" for row in range(sum(sizes))]
+    assert written["label"].tolist() == ["ab"[row % 2] for row in range(sum(sizes))]
+
+
+def groups_of(path: Path) -> list[int]:
+    metadata = pq.read_metadata(path)
+    return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+
+
+def test_small_batches_share_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_GROUP_ROWS", 10)
+    files.write_batches(tmp_path / "train.parquet", "train", batches_of([4, 4, 4, 25, 0, 3]), {})
+
+    assert groups_of(tmp_path / "train.parquet") == [12, 25, 3]
+
+
+def test_long_texts_have_row_groups_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_GROUP_BYTES", 10_000)
+    files.write_batches(tmp_path / "train.parquet", "train", batches_of([2, 2, 2], "x" * 3000), {})
+
+    assert groups_of(tmp_path / "train.parquet") == [4, 2]
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [0, 0]], ids=str)
+def test_no_batch_gives_an_empty_table(tmp_path: Path, sizes: list[int]) -> None:
+    path = tmp_path / "train.parquet"
+
+    assert files.write_batches(path, "train", batches_of(sizes), PROVENANCE) == 0
+    assert len(files.read_table(path, "train")) == 0
+    assert files.read_provenance(path) == PROVENANCE
+
+
+def test_equal_batches_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        files.write_batches(tmp_path / name, "train", batches_of([3, 5]), PROVENANCE)
+
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_provenance_of_the_source_is_replaced(tmp_path: Path) -> None:
+    write_rows(tmp_path / "one.parquet", {"old": 1})
+    with tables.open_parquet(tmp_path / "one.parquet", "train") as file:
+        files.write_batches(tmp_path / "other.parquet", "train", file.iter_batches(), {"new": 2})
+
+    assert files.read_provenance(tmp_path / "other.parquet") == {"new": 2}
+
+
+def test_error_in_a_batch_keeps_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    path.write_bytes(b"old")
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from batches_of([20_000])
+        raise DataError("row 20001 is broken")
+
+    with pytest.raises(DataError, match="row 20001 is broken"):
+        files.write_batches(path, "train", broken(), {})
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_batches_of_other_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="field names"):
+        files.write_batches(tmp_path / "test.parquet", "groups", batches_of([2]), {})
+    with pytest.raises(ArtefactError, match="no table is called 'tests'"):
+        files.write_batches(tmp_path / "test.parquet", "tests", batches_of([2]), {})
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_table_is_named(tmp_path: Path) -> None:

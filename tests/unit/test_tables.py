@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hypermix import tables
-from hypermix.errors import ArtefactError
+from hypermix.errors import ArtefactError, DataError
 from hypermix.files import write_table
 from hypermix.tables import KEYS, METRICS, SCHEMAS
 
@@ -64,6 +64,11 @@ def test_empty_table_keeps_its_schema(table: str, tmp_path: Path) -> None:
     assert pq.read_schema(path).remove_metadata() == SCHEMAS[table]
     assert list(tables.read(path, table).columns) == SCHEMAS[table].names
     assert tables.read(path, table).empty
+
+
+def test_profile_and_groups_have_their_columns() -> None:
+    assert tables.schema("groups").names == ["id", "group"]
+    assert tables.schema("profile").names == ["split", "label", "measure", "value", "detail"]
 
 
 def test_columns_take_the_tables_order() -> None:
@@ -243,3 +248,55 @@ def test_other_type_of_column_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ArtefactError, match="the table 'train' has"):
         tables.read(path, "train")
+
+
+# A part of a file at a time.
+
+
+def test_open_file_is_read_in_batches(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(path, tables.from_columns("train", {name: values * 5 for name, values in ROWS.items()}), {})
+    with tables.open_parquet(path, "train") as file:
+        batches = list(file.iter_batches(4, columns=["label"]))
+
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert [batch.schema.names for batch in batches] == [["label"]] * 3
+
+
+def test_opening_checks_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "test.parquet"
+    write_table(path, tables.from_columns("test", ROWS), {})
+
+    told = r"test\.parquet: has the columns \['id', 'text', 'label'\], the table 'groups'"
+    with pytest.raises(ArtefactError, match=told), tables.open_parquet(path, "groups"):
+        pytest.fail("opened a file of another table")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 PAR1"], ids=["missing", "empty", "damaged"])
+def test_file_that_cannot_be_opened_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "train.parquet"
+    if content is not None:
+        path.write_bytes(content)
+
+    told = r"train\.parquet: cannot be read as Parquet \(.*\); delete it and run"
+    with pytest.raises(ArtefactError, match=told), tables.open_parquet(path, "train"):
+        pytest.fail("opened a file that is none")
+
+
+def test_damage_found_while_reading_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(path, tables.from_columns("train", ROWS), {})
+    content = path.read_bytes()
+    # The end, which is read first, stays whole.
+    path.write_bytes(content[:4] + bytes(60) + content[64:])
+
+    with pytest.raises(ArtefactError, match=r"train\.parquet: cannot be read as Parquet"):
+        tables.read(path, "train")
+
+
+def test_errors_of_others_go_through(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write_table(path, tables.from_columns("train", ROWS), {})
+
+    with pytest.raises(DataError, match=r"^mine$"), tables.open_parquet(path, "train"):
+        raise DataError("mine")

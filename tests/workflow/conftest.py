@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import signal
@@ -80,6 +81,7 @@ class Workspace:
 
     folder: Path
     config: dict[str, Any] = field(default_factory=lambda: deepcopy(TINY))
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for seed, (name, n) in enumerate({"train": 20, "validation": 8, "test": 8}.items()):
@@ -96,6 +98,7 @@ class Workspace:
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
+            env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -129,8 +132,9 @@ class Workspace:
         return self.folder / "results"
 
     def answers(self) -> list[Path]:
-        """Return the stored answers."""
-        return sorted((self.folder / "cache" / "requests").rglob("*.json"))
+        """Return the stored completions; what a tokenizer said of label words is stored beside them."""
+        stored = sorted((self.folder / "cache" / "requests").rglob("*.json"))
+        return [path for path in stored if json.loads(path.read_bytes())["request"]["path"] == "/v1/completions"]
 
 
 @pytest.fixture

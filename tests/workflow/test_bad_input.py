@@ -45,7 +45,6 @@ def test_a_missing_file_stops_before_any_job(workspace: Workspace) -> None:
     ("rows", "message"),
     [
         ([{"review": "x", "rating": "5"}] * 9, "no column 'stars'"),
-        ([*review_rows(9, 0), {"review": " ", "stars": "5"}], "an empty text in row 10"),
         ([*review_rows(9, 0), {"review": "fine", "stars": ""}], "no label in row 10"),
         ([{"review": text, "stars": "5"} for text in GOOD], "train has the one label '5'"),
     ],

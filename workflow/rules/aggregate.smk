@@ -11,6 +11,7 @@ rule aggregate:
         metrics=all_of(artefact("evaluate", RUN, "metrics")),
         synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
         receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
+        profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
     output:
         **{name: f"{RESULTS}/aggregate/{name}.parquet" for name in ["runs", "summary", "comparisons", "costs"]},
         verdict=f"{RESULTS}/aggregate/verdict.json",

@@ -7,10 +7,12 @@ from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
+from hypermix.config.registry import REGISTRY_PATH, read_registry
+from hypermix.data.fetch import is_url
 from hypermix.errors import HypermixError
 
 try:
-    CONFIG = load_config(config)
+    CONFIG = load_config(config, read_registry(Path(workflow.basedir) / REGISTRY_PATH))
     check_files(CONFIG)
     RUNS = experiment.runs(CONFIG)
 except HypermixError as error:
@@ -50,9 +52,10 @@ def all_of(template):
 
 
 def source_files(wildcards):
-    """Name the user's files behind a dataset."""
+    """Name the user's files behind a dataset; what lies elsewhere has no time of change to track."""
     source = CONFIG.datasets[wildcards.dataset]
-    return [path for name in SPLITS if (path := getattr(source, name, None)) is not None]
+    names = [getattr(source, name) for name in SPLITS if source.source == "file"]
+    return [name for name in names if name is not None and not is_url(name)]
 
 
 def model_files(model):

@@ -3,11 +3,13 @@ rule prepare:
         source_files,
     output:
         **splits("prepare", "dataset={dataset}"),
+        groups=artefact("prepare", "dataset={dataset}", "groups"),
+        profile=artefact("prepare", "dataset={dataset}", "profile"),
     log:
         f"{RESULTS}/logs/prepare/dataset={{dataset}}.log",
     conda:
         "../../envs/hypermix.yaml"
-    threads: 1
+    threads: 2  # reads the next rows while it works on the last; results do not depend on it
     resources:
         mem_mb=1000,
     params:

@@ -1,6 +1,7 @@
 rule subsample:
     input:
         **splits("prepare", "dataset={dataset}"),
+        groups=artefact("prepare", "dataset={dataset}", "groups"),
     output:
         **splits("subsample", DRAW),
     log:

@@ -14,6 +14,8 @@ RAW: dict[str, Any] = {
     "datasets": {
         "rt": {"source": "packaged"},
         "mine": {"source": "file", "train": "a.csv", "label_words": {"5": "good"}},
+        "tone": {"source": "hub", "path": "some-lab/tone", "config": "en", "text": ["title", "body"], "test": None},
+        "known": {"source": "registry", "name": "sst2", "path": "SetFit/sst2", "labels": {"0": "bad"}, "test": None},
     },
     "subsample": {"train": ["16s", "0.1f"]},
     "seeds": {"data": {"master": 42, "count": 3}, "trials": [7, 8]},

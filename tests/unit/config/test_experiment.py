@@ -59,7 +59,7 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [*listed, "8s", "new", 7, ["none"]]
+        return [*listed, "8s", "new", "b.csv", 7, ["none"]]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):
@@ -67,8 +67,8 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     if isinstance(value, dict):
         return [{"1": "new"}]
     if isinstance(value, list):
-        return [value[:-1], [{"dataset": "rt"}]]
-    return [*listed, *([] if listed else ["local", "other", "8s", "new"])]
+        return [value[:-1], [{"dataset": "rt"}], ["other"]]
+    return [*listed, *([] if listed else ["local", "other", "8s", "new", "b.csv", "cp1252"])]
 
 
 def set_path(path: Path, value: Any) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def test_seed_zero_stays_a_seed(change: Change) -> None:
 def test_runs_are_the_whole_product() -> None:
     keys = runs(load_config(RAW))
 
-    assert len(keys) == len({tuple(key.values()) for key in keys}) == 2 * 2 * 3 * 4 * 2 * 2
+    assert len(keys) == len({tuple(key.values()) for key in keys}) == 4 * 2 * 3 * 4 * 2 * 2
     assert all(list(key) == list(KEYS) for key in keys)
     assert keys[0] == {
         "dataset": "rt",
@@ -285,7 +285,7 @@ def test_paired_refuses_seeds_without_a_trial(change: Change) -> None:
 @pytest.mark.parametrize("section", ["only", "except"])
 def test_a_key_that_matches_nothing_is_an_error(change: Change, section: str) -> None:
     raw = change(section, [{"augmenter": "mix"}, {"subsample": "17s"}])
-    with pytest.raises(ConfigError, match=rf"^{section}\[1\]: .*'17s'.* matches none of 192 runs"):
+    with pytest.raises(ConfigError, match=rf"^{section}\[1\]: .*'17s'.* matches none of 384 runs"):
         runs(load_config(raw))
 
 
@@ -302,13 +302,16 @@ def test_crossed_seeds_make_all_pairs(change: Change) -> None:
 def test_only_keeps_any_match(change: Change) -> None:
     keys = runs(load_config(change("only", [{"augmenter": "mix", "dataset": "rt"}, {"augmenter": "none"}])))
 
-    assert {(key["augmenter"], key["dataset"]) for key in keys} == {("mix", "rt"), ("none", "rt"), ("none", "mine")}
+    assert {(key["augmenter"], key["dataset"]) for key in keys} == {
+        ("mix", "rt"),
+        *(("none", name) for name in RAW["datasets"]),
+    }
 
 
 def test_except_leaves_matches_out(change: Change) -> None:
     keys = runs(load_config(change("except", [{"dataset": "rt"}, {"augmenter": "mix", "classifier": "slow"}])))
 
-    assert {key["dataset"] for key in keys} == {"mine"}
+    assert {key["dataset"] for key in keys} == {"mine", "tone", "known"}
     assert ("mix", "slow") not in {(key["augmenter"], key["classifier"]) for key in keys}
     assert ("mix", "minilm") in {(key["augmenter"], key["classifier"]) for key in keys}
 
@@ -316,7 +319,7 @@ def test_except_leaves_matches_out(change: Change) -> None:
 def test_except_is_stronger_than_only(change: Change) -> None:
     raw = {**change("only", [{"augmenter": "mix"}]), "except": [{"dataset": "rt"}]}
 
-    assert {key["dataset"] for key in runs(load_config(raw))} == {"mine"}
+    assert {key["dataset"] for key in runs(load_config(raw))} == {"mine", "tone", "known"}
 
 
 @pytest.mark.parametrize("seed", [8, "8"])
@@ -325,7 +328,7 @@ def test_seeds_narrow_as_number_or_text(change: Change, seed: int | str) -> None
 
 
 def test_empty_product_is_an_error(change: Change) -> None:
-    with pytest.raises(ConfigError, match=r"^only and except leave none of 192 runs; take an entry of them away$"):
+    with pytest.raises(ConfigError, match=r"^only and except leave none of 384 runs; take an entry of them away$"):
         runs(load_config({**change("only", [{"trial": 7}]), "except": [{"trial": 7}]}))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config  # type: ignore[import-untyped]
 
-from hypermix.config.load import load_config, merge, variant_models, without_removed
+from hypermix.config.load import check_files, load_config, merge, variant_models, without_removed
 from hypermix.config.model import Config
 from hypermix.errors import ConfigError
 from tests.architecture.source import ROOT
@@ -82,7 +83,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "datasets.rt.train",
         "a.csv",
-        "datasets.rt.train: unknown key; known: carve, carve_share, text_type, label_type, ",
+        "datasets.rt.train: unknown key; known: carve, carve_share, carve_rows, overlap, duplicates, text_type, ",
     ),
     ("threads.tain", 1, "threads.tain: unknown key; did you mean 'train'? (known: augment, train)"),
     (
@@ -115,9 +116,9 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "datasets.rt.source",
         "packagd",
-        "datasets.rt.source: 'packagd' stands there; did you mean 'packaged'? (known: packaged, file)",
+        "datasets.rt.source: 'packagd' stands there; did you mean 'packaged'? (known: packaged, file, hub, registry)",
     ),
-    ("datasets.rt", {"name": "rt-snippets"}, "datasets.rt.source: must be given; known: packaged, file"),
+    ("datasets.rt", {"name": "rt-snippets"}, "datasets.rt.source: must be given; known: packaged, file, hub, registry"),
     ("datasets.rt", "rt-snippets", "datasets.rt: 'rt-snippets' stands there; wanted is a mapping of settings"),
     ("datasets.mine.train", None, "datasets.mine.train: None stands there; wanted is string (put it in quotes)"),
     ("datasets.rt.name", "imdb", "datasets.rt.name: 'imdb' stands there; wanted is 'rt-snippets'"),
@@ -158,7 +159,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "only",
         [{"augmenter": "mix"}, {"dataset": "rtt"}],
-        "only[1].dataset: 'rtt' is no key of datasets; did you mean 'rt'? (known: rt, mine)",
+        "only[1].dataset: 'rtt' is no key of datasets; did you mean 'rt'? (known: rt, mine, tone, known)",
     ),
     (
         "only",
@@ -188,6 +189,35 @@ WRONG: list[tuple[str, Any, str]] = [
     ("seeds.trials", [2**32], "seeds.trials[0]: 4294967296 stands there; wanted is less than or equal to 4294967295"),
     ("seeds.data.master", -1, "seeds.data.master: -1 stands there; wanted is greater than or equal to 0"),
     ("seeds.data", ["7"], "seeds.data[0]: '7' stands there; wanted is integer (take the quotes away)"),
+    ("datasets.mine.text", [], "datasets.mine.text: [] stands there; wanted is at least one entry"),
+    ("datasets.mine.text", [""], "datasets.mine.text[0]: '' stands there; wanted is text that is not empty"),
+    ("datasets.mine.quoting", "all", "datasets.mine.quoting: 'all' stands there; wanted is 'csv' or 'none'"),
+    (
+        "datasets.mine.encoding",
+        "utf-9",
+        "datasets.mine.encoding: Python knows no encoding 'utf-9'; wanted is one such as utf-8 or cp1252",
+    ),
+    ("datasets.mine.encoding", "base64", "datasets.mine.encoding: Python knows no encoding 'base64'; "),
+    ("datasets.mine.encoding", "a\0b", "datasets.mine.encoding: Python knows no encoding 'a\\x00b'; "),
+    (
+        "datasets.mine.test",
+        "b.xlsx",
+        "datasets.mine.test: 'b.xlsx' does not tell its format; wanted is a name that ends in .csv, .tsv, .jsonl, "
+        ".ndjson, .parquet (.gz or .zst may follow), or the key format beside it",
+    ),
+    ("datasets.mine.train", "https://example.org/x?f=a.csv", "datasets.mine.train: 'https://example.org/x?f=a.csv' do"),
+    ("datasets.mine.train", "https://[x/a.csv", "datasets.mine.train: 'https://[x/a.csv' does not tell its format"),
+    ("datasets.tone.path", "", "datasets.tone.path: '' stands there; wanted is text that is not empty"),
+    (
+        "datasets.tone",
+        {"source": "hub", "path": "a/b", "split": "repeated"},
+        "datasets.tone: wanted is split: repeated with train alone; test must be null",
+    ),
+    (
+        "datasets.known.labels",
+        {0: "bad"},
+        "datasets.known.labels.0: 0 stands there; wanted is string (put it in quotes",
+    ),
     ("seeds.design", "cross", "seeds.design: 'cross' stands there; wanted is 'crossed' or 'paired'"),
 ]
 
@@ -222,7 +252,7 @@ def test_empty_config_names_what_it_needs() -> None:
 
 def test_null_variant_is_removed(change: Change) -> None:
     assert list(load_config(change("augmenters.mix", None)).augmenters) == ["none", "copy", "mix2"]
-    assert list(load_config(change("datasets.rt", None)).datasets) == ["mine"]
+    assert list(load_config(change("datasets.rt", None)).datasets) == ["mine", "tone", "known"]
     assert list(load_config(change("classifiers.slow", None)).classifiers) == ["minilm"]
 
 
@@ -300,7 +330,98 @@ def test_merge_goes_down_by_key() -> None:
 
 
 def test_variants_are_listed_by_tag() -> None:
-    assert list(variant_models("datasets")) == ["packaged", "file"]
+    assert list(variant_models("datasets")) == ["packaged", "file", "hub", "registry"]
     assert list(variant_models("llms")) == ["embedded"]
     assert list(variant_models("augmenters")) == ["none", "duplicate", "gpt3mix"]
     assert list(variant_models("classifiers")) == ["finetune"]
+
+
+# The user's own files.
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "b/a.jsonl", "a.ndjson", "a.parquet", "a.b.csv.gz", "a.jsonl.zst"])
+@pytest.mark.parametrize("where", ["", "https://example.org/", "s3://bucket/"])
+def test_a_suffix_tells_the_format(change: Change, name: str, where: str) -> None:
+    query = "?download=1" if where.startswith("https") else ""
+    path = f"{where}{name}{query}"
+
+    assert load_config(change("datasets.mine.train", path)).datasets["mine"].model_dump()["train"] == path
+
+
+@pytest.mark.parametrize("name", ["rows", "rows.txt", "rows.gz", "rows.csv.bz2", ".csv", "data.csv/rows", "ROWS.CSV"])
+def test_format_takes_the_place_of_a_suffix(change: Change, name: str) -> None:
+    raw = change("datasets.mine.train", name)
+    (line,) = mistakes(raw)
+
+    assert line.startswith(f"datasets.mine.train: {name!r} does not tell its format")
+    assert load_config(set_key(raw, "datasets.mine.format", "csv")).datasets["mine"].model_dump()["format"] == "csv"
+
+
+def test_each_file_without_a_format_is_a_mistake(raw: dict[str, Any]) -> None:
+    raw["datasets"]["mine"] |= {"train": "a", "validation": "b.csv", "test": "c", "encoding": "no-such"}
+
+    assert [line.split(":")[0] for line in mistakes(raw)] == [
+        *("datasets.mine.encoding", "datasets.mine.train", "datasets.mine.test"),
+    ]
+
+
+def test_splits_of_the_hub_are_no_files(change: Change) -> None:
+    config = load_config(change("datasets.tone", {"source": "hub", "path": "a/b", "train": "all", "test": "dev"}))
+
+    assert config.datasets["tone"].model_dump()["train"] == "all"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "latin-1", "cp1252", "utf-16", "shift_jis"])
+def test_encodings_have_pythons_names(change: Change, encoding: str) -> None:
+    assert load_config(change("datasets.mine.encoding", encoding)).datasets["mine"].model_dump()["encoding"] == encoding
+
+
+def missing(raw: dict[str, Any]) -> list[str]:
+    """Return the lines on files that are not there."""
+    try:
+        check_files(load_config(raw))
+    except ConfigError as error:
+        first, *lines = str(error).splitlines()
+        assert first.endswith("the folder that snakemake runs in:")
+        return [line.strip() for line in lines]
+    return []
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("data/train.csv", "data/test.csv", "other.gguf"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def files(**splits: str) -> dict[str, Any]:
+    return set_key(RAW, "datasets.mine", {"source": "file", "train": "data/train.csv", **splits})
+
+
+def test_files_that_are_there_are_fine(folder: Path) -> None:
+    assert missing(files(test="data/test.csv")) == []
+    assert missing(files(test=str(folder / "data" / "test.csv"))) == []
+
+
+def test_each_missing_file_is_told_with_the_nearest(folder: Path) -> None:
+    (folder / "other.gguf").unlink()
+
+    assert missing(files(train="data/trian.csv", validation="data/zzz.jsonl", test="dta/test.csv")) == [
+        "datasets.mine.train: data/trian.csv: no such file; did you mean 'data/train.csv'?",
+        "datasets.mine.validation: data/zzz.jsonl: no such file",
+        "datasets.mine.test: dta/test.csv: no such file",
+        "llms.other.model: other.gguf: no such file",
+    ]
+
+
+def test_a_near_name_in_the_folder_itself_is_told(folder: Path) -> None:
+    assert missing(set_key(files(), "llms.other.model", "othr.gguf")) == [
+        "llms.other.model: othr.gguf: no such file; did you mean 'other.gguf'?"
+    ]
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///no/such/a.csv"])
+def test_a_url_is_no_file_of_this_machine(folder: Path, url: str) -> None:
+    assert missing(files(train=url, validation=url, test=url)) == []

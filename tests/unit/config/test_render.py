@@ -9,12 +9,14 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from hypermix.config.load import variant_models
+from hypermix.config.load import load_config, variant_models
 from hypermix.config.model import Config, Report, Seeds, Subsample, Threads
-from hypermix.config.render import json_schema, reference
+from hypermix.config.registry import REGISTRY_PATH, read_registry
+from hypermix.config.render import datasets_document, json_schema, reference
 from tests.architecture.source import ROOT
 from tests.unit.config.conftest import RAW, Change
 
+REGISTRY = read_registry(ROOT / REGISTRY_PATH)
 SECTIONS = ("datasets", "llms", "augmenters", "classifiers")
 TAGS = {"source", "api", "method"}
 
@@ -39,8 +41,15 @@ def schema_mistakes(raw: object) -> list[str]:
     return [str(error.message) for error in jsonschema.Draft202012Validator(schema()).iter_errors(raw)]
 
 
-@pytest.mark.parametrize(("name", "made"), [("config/README.md", reference), ("config/schema.json", json_schema)])
-def test_file_is_in_step_with_model(name: str, made: Any) -> None:
+def document() -> str:
+    return datasets_document(REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("config/README.md", reference), ("config/schema.json", json_schema), ("docs/datasets.md", document)],
+)
+def test_file_is_in_step_with_its_source(name: str, made: Any) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == made(), f"{name} is out of step; run: hypermix config write"
 
 
@@ -60,7 +69,7 @@ def test_reference_has_every_kind() -> None:
     headings = [line.removeprefix("### ").strip("`") for line in reference().splitlines() if line.startswith("### ")]
 
     assert headings == [
-        *("source: packaged", "source: file", "api: embedded"),
+        *("source: packaged", "source: file", "source: hub", "source: registry", "api: embedded"),
         *("method: none", "method: duplicate", "method: gpt3mix", "method: finetune"),
     ]
 
@@ -147,4 +156,79 @@ def test_schema_describes_every_setting() -> None:
 
 
 def test_rendering_twice_is_the_same() -> None:
-    assert (json_schema(), reference()) == (json_schema(), reference())
+    assert (json_schema(), reference(), document()) == (json_schema(), reference(), document())
+
+
+# The document of the datasets.
+
+
+def dataset_rows() -> dict[str, list[str]]:
+    """Return the cells of the table by the name of the dataset."""
+    table = document().partition("## The 17")[2]
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    return {name: rest for name, *rest in cells}
+
+
+def test_document_has_every_dataset() -> None:
+    headings = [line.removeprefix("### ") for line in document().splitlines() if line.startswith("### ")]
+
+    assert list(dataset_rows()) == headings == list(REGISTRY)
+    assert all(len(cells) == 6 for cells in dataset_rows().values())
+
+
+def test_document_tells_each_source() -> None:
+    for source in ("Registry", "Hub", "File", "Packaged"):
+        assert f"\n**{source}.** " in document()
+    assert "`hypermix datasets pin`" in document()
+
+
+def test_examples_of_the_document_can_be_used() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", document(), re.DOTALL)
+    config = load_config({**RAW, "only": [], **yaml.safe_load(example)}, REGISTRY)
+
+    assert [dataset.source for dataset in config.datasets.values()] == ["registry", "hub", "file", "packaged"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        (
+            "cola",
+            [
+                *("`nyu-mll/glue`, cola", "2", "8,551 / – / 1,043", "unacceptable: incorrect, acceptable: correct"),
+                *("text / grammar", "unknown"),
+            ],
+        ),
+        (
+            "sst2",
+            [
+                *("`SetFit/sst2`", "2", "6,920 / 872 / 1,821", "negative, positive"),
+                *("movie review / sentiment", "unknown"),
+            ],
+        ),
+    ],
+)
+def test_row_of_a_dataset(name: str, cells: list[str]) -> None:
+    assert dataset_rows()[name] == cells
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_document_tells_pitfalls_and_how_it_was_checked(name: str) -> None:
+    facts = REGISTRY[name]["facts"]
+
+    assert f"\n### {name}\n\n{facts['pitfalls']} *How it was checked:* {facts['checked']} " in document()
+
+
+@pytest.mark.parametrize(
+    ("revision", "told"),
+    [
+        (None, "No commit is set: pin it."),
+        ("main", "Branch `main`: pin its commit."),
+        ("a" * 40, f"Commit `{'a' * 40}`."),
+    ],
+)
+def test_document_tells_the_commit(revision: str | None, told: str) -> None:
+    made = datasets_document({"sst2": {**REGISTRY["sst2"], "revision": revision}})
+
+    assert made.endswith(f" {told}\n")

@@ -9,8 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hypermix.data.packaged import NEGATIVE_FROM, POSITIVE_FROM, SHA256, fetch_sdist, read_ratings, rt_snippets
-from hypermix.data.rows import check_labels, normalize
+from hypermix.data.packaged import (
+    NEGATIVE_FROM,
+    POSITIVE_FROM,
+    SHA256,
+    fetch_sdist,
+    open_packaged,
+    read_ratings,
+    rt_snippets,
+)
+from hypermix.data.rows import clean_batches
+from hypermix.data.source import open_source, wanted_columns
 from hypermix.errors import DataError
 from hypermix.hashing import digest, file_digest
 
@@ -88,10 +97,36 @@ def test_split_is_pinned(splits: dict[str, pd.DataFrame]) -> None:
     assert digest([rows.to_numpy().tolist() for rows in splits.values()])[:16] == "5b9364aa612a50ac"
 
 
-def test_splits_are_ready_to_use(splits: dict[str, pd.DataFrame]) -> None:
-    rows = {name: normalize(split, name) for name, split in splits.items()}
+def test_splits_are_opened(sdist: Path, splits: dict[str, pd.DataFrame]) -> None:
+    data = open_packaged(sdist.parent)
 
-    assert check_labels(rows, "rt") == ["negative", "positive"]
+    assert data.inputs == {sdist.name: SHA256}
+    assert data.warnings == ()
+    assert [split.where for split in data.splits.values()] == [
+        "rt-snippets, train",
+        "rt-snippets, validation",
+        "rt-snippets, test",
+    ]
+    assert list(data.splits) == list(splits)
+
+
+def test_opened_splits_come_clean_and_again(sdist: Path, splits: dict[str, pd.DataFrame]) -> None:
+    columns = wanted_columns({"source": "packaged"})
+    data = open_packaged(sdist.parent)
+    for name, rows in splits.items():
+        first = [row for batch in clean_batches(data.splits[name], columns) for row in batch.to_pylist()]
+
+        assert [row["label"] for row in first] == rows["label"].tolist()
+        assert [row["text"] for row in first] == [text.replace("…", "...") for text in rows["text"]]
+        assert {row["group"] for row in first} == {None}
+        assert [row for batch in clean_batches(data.splits[name], columns) for row in batch.to_pylist()] == first
+
+
+def test_source_keeps_the_sdist_in_the_cache(sdist: Path, tmp_path: Path, no_index: None) -> None:
+    (tmp_path / "downloads").mkdir()
+    shutil.copy(sdist, tmp_path / "downloads")
+
+    assert open_source({"source": "packaged", "name": "rt-snippets"}, tmp_path).inputs == {sdist.name: SHA256}
 
 
 def test_cached_sdist_needs_no_pip(sdist: Path, no_index: None) -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hypermix.errors import LlmError
 from hypermix.llm.client import Client, Endpoint, Llm, Usage
-from hypermix.llm.store import RequestStore
+from hypermix.llm.embedded import embedded_llm
+from hypermix.llm.store import RequestStore, request_key
 from hypermix.records import Request
+from tests.gguf import CONTEXT
 from tests.loopback import Loopback, Reply, completion
 
 KEY = "sk-made-up-4815162342"
@@ -186,6 +190,111 @@ def test_connections_are_closed_at_the_end(server: Loopback, store: RequestStore
     with pytest.raises(RuntimeError, match="has been closed"):
         client.complete(OTHER)
     assert len(server.requests) == 1
+
+
+# The tokens of a text.
+
+
+def make_tokenizer(server: Loopback, store: RequestStore, identity: str = "abc") -> Client:
+    return Client(replace(as_llm(Endpoint(server.base_url, KEY), identity), tokenizer="/tokenize"), store)
+
+
+def tokens_of(*pieces: str | list[int]) -> Reply:
+    return Reply(json.dumps({"tokens": [{"id": number, "piece": piece} for number, piece in enumerate(pieces)]}))
+
+
+def test_tokens_are_asked_for_beside_the_api(embedded: Endpoint, store: RequestStore) -> None:
+    llm = Llm("gemma", {"model_sha256": "of gemma"}, lambda: nullcontext(embedded), "/tokenize")
+    texts = ["(Sentiment: Positive)", "(Sentiment: Sci/tech)", "(Type: 10)", "", "\U0001f9a4\U00013000"]
+    with Client(llm, store) as client:
+        found = client.tokenize(texts)
+    assert found is not None
+    assert found[0] == [b"(", b"Sentiment", b":", b" Positive", b")"]
+    assert found[1][3:] == [b" Sci", b"/", b"tech", b")"]
+    assert found[2][3:] == [b" ", b"1", b"0", b")"]
+    assert [b"".join(pieces).decode() for pieces in found] == texts
+
+
+def test_replayed_tokens_start_no_server(gemma: Path, embedded: Endpoint, store: RequestStore) -> None:
+    llm = embedded_llm(gemma, CONTEXT, threads=1)
+
+    def refuse() -> AbstractContextManager[Endpoint]:
+        raise AssertionError("a server was started")
+
+    with Client(replace(llm, connect=lambda: nullcontext(embedded)), store) as client:
+        first = client.tokenize(["(Type: 10)"])
+    with Client(replace(llm, connect=refuse), store) as client:
+        assert client.tokenize(["(Type: 10)"]) == first != [[]]
+        assert client.tokenize([]) == []
+
+
+def test_tokens_are_neither_paid_nor_counted(server: Loopback, store: RequestStore) -> None:
+    server.replies = [tokens_of(" Pos"), tokens_of(" Neg")]
+    for _ in range(2):
+        client = make_tokenizer(server, store)
+        assert client.tokenize([" Pos", " Neg"]) == [[b" Pos"], [b" Neg"]]
+        assert client.usage == Usage()
+    assert [body for body, _ in server.requests] == [
+        {"content": " Pos", "with_pieces": True},
+        {"content": " Neg", "with_pieces": True},
+    ]
+    assert {headers["authorization"] for _, headers in server.requests} == {f"Bearer {KEY}"}
+
+
+def test_tokens_have_a_key_of_their_own(server: Loopback, store: RequestStore) -> None:
+    server.replies = [tokens_of(" Pos")]
+    make_tokenizer(server, store).tokenize([" Pos"])
+    body = {"content": " Pos", "with_pieces": True}
+    path = store.path(request_key({"model_sha256": "abc"}, "/tokenize", body, ""))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["request"] == {"path": "/tokenize", "body": body, "sample": ""}
+    assert record["response"] == server.replies[0].body
+    assert KEY not in path.read_text(encoding="utf-8")
+    make_tokenizer(server, store, "def").tokenize([" Pos"])
+    assert len(server.requests) == 2
+
+
+def test_without_tokenizer_nothing_is_asked(server: Loopback, store: RequestStore) -> None:
+    client = make_client(server, store)
+    assert client.tokenize([" Pos"]) is None
+    assert (server.requests, stored_files(store)) == ([], [])
+
+
+def test_half_characters_are_bytes(server: Loopback, store: RequestStore) -> None:
+    server.replies = [tokens_of(" ", [231, 148], [181], "x")]
+    assert make_tokenizer(server, store).tokenize([" 电x"]) == [[b" ", b"\xe7\x94", b"\xb5", b"x"]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>",
+        "[]",
+        "null",
+        "{}",
+        '{"tokens": null}',
+        '{"tokens": [1, 2]}',
+        '{"tokens": [{"id": 1}]}',
+        '{"tokens": [{"piece": null}]}',
+        '{"tokens": [{"piece": 3}]}',
+        '{"tokens": [{"piece": [256]}]}',
+        '{"tokens": [{"piece": "\\ud83d"}]}',
+    ],
+)
+def test_answer_without_tokens_is_told_and_not_stored(server: Loopback, store: RequestStore, body: str) -> None:
+    server.replies = [Reply(body)]
+    with pytest.raises(LlmError, match="which has no tokens with their pieces; nothing was stored"):
+        make_tokenizer(server, store).tokenize([" Pos"])
+    assert stored_files(store) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS[:5], ids=lambda reply: str(reply.status))
+def test_tokenizer_that_fails_is_told(server: Loopback, store: RequestStore, fault: Reply) -> None:
+    server.replies = [fault]
+    with pytest.raises(LlmError, match="gave no answer") as caught:
+        make_tokenizer(server, store).tokenize([" Pos"])
+    assert KEY not in str(caught.value)
+    assert stored_files(store) == []
 
 
 # The key stays where it is.

@@ -15,6 +15,7 @@ from tests.report_data import (
     HOSTILE,
     make_comparisons,
     make_costs,
+    make_profile,
     make_report,
     make_runs,
     make_summary,
@@ -242,3 +243,60 @@ def test_lone_surrogates_can_be_saved() -> None:
 def test_wrong_soft_label_is_an_error() -> None:
     with pytest.raises(ArtefactError, match="run augment again"):
         render(make_report(labels={"rt": ["only"]}))
+
+
+@pytest.fixture(scope="module")
+def data_html(html: str) -> str:
+    return html[html.index('<section id="data"') : html.index('<section id="rows"')]
+
+
+def test_data_stand_between_results_and_rows(html: str, elements: Elements) -> None:
+    assert html.index('id="differences"') < html.index('id="data"') < html.index('id="rows"')
+    assert "#data" in [attributes["href"] for attributes in elements.named("a")]
+
+
+def test_each_dataset_has_its_part(data_html: str) -> None:
+    assert re.findall(r"<h3>(.*?)</h3>", data_html) == ["rt", "intents"]
+    assert data_html.count("drawn anew for each data seed") == 2
+    assert "Train lost 1\u202f237 rows" in data_html
+    assert "they are left out</li>" in data_html
+
+
+def test_many_classes_are_folded_away(data_html: str) -> None:
+    before, classes = data_html.split("The 77 classes of intents, largest first</summary>")
+    assert before.endswith("<details>\n<summary>")
+    assert classes[: classes.index("</details>")].count('<th scope="row">') == 77
+    assert '<th scope="row">mixed</th><td class="number">0</td>' in before
+
+
+def test_headers_of_narrow_pages_are_those_of_the_table(data_html: str) -> None:
+    splits = data_html[data_html.index('<table class="splits">') : data_html.index("</table>")]
+    headers = re.findall(r'<th scope="col" class="number">(.*?)</th>', splits)
+    assert re.findall(r'data-header="(.*?)"', splits) == headers * 3
+
+
+def test_first_tokens_are_marked(data_html: str) -> None:
+    assert '<mark class="token">␣Neg</mark> <span class="token">ative</span>' in data_html
+    assert data_html.count("<mark") == 2 + 77
+    assert "the tokens do not spell the word" in data_html
+
+
+def test_pairs_stand_side_by_side(data_html: str) -> None:
+    pairs = data_html[data_html.index("nearly stand in train: 3 of 27</summary>") :]
+    assert pairs.count('<p class="side">in test</p>') == pairs.count('<p class="side">in train</p>') == 3
+    assert pairs.count('dir="auto"') == 6
+
+
+def test_data_escape_hostile_names() -> None:
+    profile = make_profile().assign(dataset=HOSTILE)
+    profile["label"] = profile["label"].where(profile["label"].isna(), HOSTILE + profile["label"].astype(str))
+    words = [{"dataset": HOSTILE, "llm": HOSTILE, "rows": [[HOSTILE, HOSTILE, [HOSTILE, HOSTILE]]]}]
+    shown = render(make_report(profile=profile, words=words, warnings={HOSTILE: [HOSTILE]}))
+    assert "<img" not in shown
+    assert len(Elements(shown).named("script")) == 2
+    assert shown.count("&lt;/script&gt;&lt;script&gt;window.hostile") > 80  # the classes alone are 80
+
+
+def test_no_profile_is_told() -> None:
+    report = make_report(profile=make_report().profile.iloc[:0], words=[], warnings={})
+    assert "No profile of the data is at hand." in render(report)

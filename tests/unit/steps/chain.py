@@ -64,6 +64,13 @@ class Chain:
     def splits(self, stage: str, names: Sequence[str], key: Key) -> dict[str, Path]:
         return {name: self.path(stage, names, key, name) for name in SPLITS}
 
+    def prepared(self, key: Key) -> dict[str, Path]:
+        """Return what `subsample` reads."""
+        return {name: self.path("prepare", DRAW[:1], key, name) for name in (*SPLITS, "groups")}
+
+    def profile(self, dataset: str = "toy") -> Path:
+        return self.path("prepare", DRAW[:1], {"dataset": dataset}, "profile")
+
     def drawn(self, key: Key) -> dict[str, Path]:
         return self.splits("subsample", DRAW, key)
 
@@ -85,13 +92,13 @@ class Chain:
         return {name: self.results / "aggregate" / file for name, file in names.items()}
 
     def prepare(self, dataset: str = "toy") -> dict[str, Path]:
-        outputs = self.splits("prepare", DRAW[:1], {"dataset": dataset})
+        outputs = {**self.prepared({"dataset": dataset}), "profile": self.profile(dataset)}
         prepare.run(dataset, experiment.prepare_slice(self.config, dataset), self.cache, outputs)
         return outputs
 
     def subsample(self, key: Key) -> dict[str, Path]:
-        prepared = self.splits("prepare", DRAW[:1], key)
-        subsample.run(words(key, DRAW), experiment.subsample_slice(self.config), prepared, self.drawn(key))
+        slice_json = experiment.subsample_slice(self.config)
+        subsample.run(words(key, DRAW), slice_json, self.prepared(key), self.drawn(key))
         return self.drawn(key)
 
     def augment(self, key: Key) -> dict[str, Path]:
@@ -116,6 +123,7 @@ class Chain:
             "metrics": [self.metrics(key) for key in self.runs],
             "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
+            "profile": [self.profile(dataset) for dataset in self.config.datasets],
         }
         aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
         return self.aggregated()

