@@ -35,7 +35,7 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
     }
     for stage, wanted in counts.items():
         files = list((results / stage).rglob("*.parquet"))
-        per_cell = {"train": 2, "subsample": 3, "prepare": 3}.get(stage, 1)
+        per_cell = {"train": 2, "subsample": 3, "prepare": 5}.get(stage, 1)
         assert len(files) == wanted * per_cell, stage
         assert all(read_provenance(file)["slices"] for file in files)
     made = {path.name for path in (results / "aggregate").iterdir()}
