@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from hypermix.config.setting import Settings, setting
 
@@ -17,6 +18,14 @@ def _as_list(value: object) -> object:
 
 
 _Column = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _check_id(path: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", path, re.ASCII):
+        raise ValueError("the id of a dataset with its owner, such as SetFit/sst2")
+    return path
+
+
 Columns = Annotated[
     list[_Column],
     BeforeValidator(_as_list),
@@ -109,6 +118,10 @@ class TabularDataset(Dataset):
             raise ValueError("carve: share beside split: repeated; the reference's carving is one fixed split")
         if self.group is not None and self.carve == "reference":
             raise ValueError("carve: share beside group; the reference's carving knows no groups")
+        used = [*self.text, self.label]
+        double = next((name for name in used if used.count(name) > 1), None)
+        if double is not None:
+            raise ValueError(f"another column for each of text and label; {double!r} stands there twice")
         return self
 
 
@@ -124,6 +137,9 @@ class FileDataset(TabularDataset):
     format: Literal["csv", "tsv", "jsonl", "parquet"] | None = setting(
         None, "prepare", "The format of the files; null tells it by their suffix, such as `.csv` or `.jsonl.gz`."
     )
+    separator: Literal[",", ";", "\t", "|"] | None = setting(
+        None, "prepare", "What stands between the fields of CSV and TSV; null: a comma in CSV, a tab in TSV."
+    )
     encoding: str = setting("utf-8", "prepare", "The encoding of CSV, TSV and JSONL, by Python's name for it.")
     quoting: Literal["csv", "none"] = setting(
         "csv",
@@ -133,7 +149,7 @@ class FileDataset(TabularDataset):
 
 
 class _HubSettings(TabularDataset):
-    path: str = setting(..., "prepare", "Its id, such as `SetFit/sst2`.", min_length=1)
+    path: Annotated[str, AfterValidator(_check_id)] = setting(..., "prepare", "Its id, such as `SetFit/sst2`.")
     config: str | None = setting(None, "prepare", "Its configuration, where it has several.", min_length=1)
     revision: str | None = setting(
         None,

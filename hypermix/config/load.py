@@ -22,6 +22,9 @@ from hypermix.tables import KEYS
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
 _TAGS = ("source", "api", "method")
+_SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|auth|cred)[^=&]*=", re.IGNORECASE)
+"""A user or a parameter of a URL that looks like a secret."""
+
 _NUMBER = re.compile(r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$")
 _WANTED = {
     "string_pattern_mismatch": "text without line breaks and brackets; in a name letters, digits, - and _ alone",
@@ -287,7 +290,7 @@ def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Find encodings that Python does not know, and files whose format nothing tells."""
+    """Find encodings that Python does not know, URLs with secrets, and files whose format nothing tells."""
     for name, dataset in _section(raw, "datasets").items():
         if not isinstance(dataset, Mapping) or dataset.get("source") != "file":
             continue
@@ -295,8 +298,16 @@ def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
         encoding = dataset.get("encoding")
         if isinstance(encoding, str) and not _is_encoding(encoding):
             yield f"{where}.encoding: Python knows no encoding {encoding!r}; wanted is one such as utf-8 or cp1252"
+        paths = {split: path for split in _SPLITS if isinstance(path := dataset.get(split), str) and path}
+        for split, path in paths.items():
+            if path.lower().startswith("file://"):
+                yield f"{where}.{split}: {path!r} is a URL of this machine; wanted is the path alone"
+            elif _is_url(path) and _SECRET.search(path):
+                yield (
+                    f"{where}.{split}: the URL holds a password or a key, which would stand in the results and the "
+                    "report; wanted is one without, or a file that you downloaded"
+                )
         if dataset.get("format") is None:
-            paths = {split: path for split in _SPLITS if isinstance(path := dataset.get(split), str) and path}
             yield from (
                 f"{where}.{split}: {path!r} does not tell its format; wanted is a name that ends in "
                 f"{', '.join(_SUFFIXES)} (.gz or .zst may follow), or the key format beside it"

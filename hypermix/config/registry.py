@@ -139,6 +139,14 @@ def _expand_one(variant: str, settings: Mapping[str, Any], registry: Registry) -
     name = _dataset_name(variant, settings)
     own = {**settings, "name": name} if settings.get("name") is None else dict(settings)
     entry = {key: value for key, value in registry.get(name, {}).items() if key != "facts"}
+    if own.get("path", entry.get("path")) != entry.get("path"):
+        entry.pop("revision", None)  # it is a commit of another repository
+    if isinstance(own.get("labels"), Mapping):
+        # A label that has another name here has no use for the registry's word.
+        names = {**entry.get("labels", {}), **own["labels"]}.values()
+        gone = {label for label in entry.get("labels", {}).values() if label not in names}
+        words = entry.get("label_words", {})
+        entry["label_words"] = {label: word for label, word in words.items() if label not in gone}
     for key in _MERGED:
         if isinstance(own.get(key), Mapping) and isinstance(entry.get(key), Mapping):
             own[key] = {**entry[key], **own[key]}

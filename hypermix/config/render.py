@@ -77,6 +77,9 @@ around a label go. Labels that differ in case alone are an error. A missing labe
 gives other names, and two labels with one name become one. A label that only validation or test has stays there and
 is counted: the classifier has an output for it and can only get it wrong.
 
+**Rows** are counted from 1 after the header, blank lines left out; lines from the start of the file. Every row gets
+an id made from its text, its label and how often both came before; a column with ids of your own is not read.
+
 **Duplicates and overlap.** Two texts are the same if they differ in case and white space alone.
 
 | key | what it is about | default |
@@ -84,8 +87,11 @@ is counted: the classifier has an output for it and can only get it wrong.
 | `duplicates` | train rows that repeat an earlier one, text and label: `keep`, `drop` or `fail` | `keep` |
 | `overlap` | train rows whose text stands in test: `keep` as the reference does, `drop` or `fail` | `drop` |
 
-Test is never touched. Near-duplicates are counted and shown in the report, and nothing is done about them. Of more
-than 50,000 rows, every n-th is compared; the report says how many were.
+Test is never touched. With `overlap: keep`, `duplicates: keep` and no empty text, the rows are exactly the
+reference's. When a file has many double rows and no test split, set `duplicates: drop`: else most of train may stand
+in the carved test, and validation may share texts with train, which the report counts. Near-duplicates are counted
+and shown in the report, and nothing is done about them. Of more than 50,000 rows, every n-th is compared; the report
+says how many were.
 
 **Splits.** A missing validation split is carved from train: `carve: share` takes `carve_share` of each label, at most
 `carve_rows` in all; `carve: reference` takes `carve_rows` by the reference's procedure, seed 42, which is more than
@@ -94,10 +100,13 @@ for each data seed, which suits a few hundred rows; the test sets of two seeds t
 so. With `group: COLUMN` rows of one group, such as an author, never stand on both sides of a split made here; labels
 and shares come as near to their numbers as whole groups let them.
 
-**Files.** CSV and TSV have a header. Fields in double quotes may hold separators and line breaks; where a quote is a
-character like any other, as in many TSV files, set `quoting: none`. `encoding` is UTF-8 unless you name another.
-JSONL is one object a line. `.gz` and `.zst` are unpacked. A URL is fetched once, into `cache/downloads`; delete the
-copy there to fetch it again.
+A `group` that a given validation or test split shares with train is told and left as it is.
+
+**Files.** CSV and TSV have a header. Where fields are separated by semicolons, as in many exports, set `separator:
+";"`. Fields in double quotes may hold separators and line breaks; where a quote is a character like any other, as in
+many TSV files, set `quoting: none`. `encoding` is UTF-8 unless you name another. JSONL is one object a line. `.gz`
+and `.zst` are unpacked. A URL is fetched once, into `cache/downloads`; delete the copy there to fetch it again. The
+URL stands in the results and the report, so one with a password or a key in it is refused.
 
 ## The 17 datasets of the paper's code
 

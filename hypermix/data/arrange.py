@@ -16,6 +16,7 @@ from hypermix.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 _SHOWN = 5
+_MISSING = {"nan", "na", "n/a", "#n/a", "null", "none"}
 _RULES = {
     "duplicates": ("repeats", "repeat", "an earlier one"),
     "overlap": ("stands", "stand", "in test, text for text"),
@@ -55,7 +56,11 @@ def arrange(indexes: Mapping[str, Index], settings: Mapping[str, Any], dataset: 
     Raises:
         DataError: If the labels make no task, a split cannot be carved, or a rule says `fail`.
     """
-    warnings = [*_check_labels(indexes, settings, dataset), *_describe_texts(indexes)]
+    warnings = [
+        *_check_labels(indexes, settings, dataset),
+        *_check_groups(indexes, settings),
+        *_describe_texts(indexes),
+    ]
     train = indexes["train"]
     kept = np.flatnonzero(~train.frame["empty"].to_numpy())
     dropped = {"empty": len(train) - len(kept), "duplicates": 0, "overlap": 0}
@@ -243,6 +248,28 @@ def _check_labels(indexes: Mapping[str, Index], settings: Mapping[str, Any], dat
                 )
                 yield f"{name}: the label {label!r} stands in {where} and can only be got wrong"
     yield from _check_names(settings, everywhere)
+    for name, split in counts.items():
+        for label, number in sorted(split.items()):
+            if label.casefold() in _MISSING:
+                yield f"{name}: {label!r} is taken for a label, in {number} rows; is it a missing one?"
+
+
+def _check_groups(indexes: Mapping[str, Index], settings: Mapping[str, Any]) -> Iterator[str]:
+    if settings.get("group") is None:
+        return
+    train = indexes["train"].frame["group"]
+    if train.isna().all():
+        raise DataError(
+            f"{indexes['train'].where}: column {settings['group']!r} is empty in every row; name another one with the "
+            "key group"
+        )
+    if train.isna().any():
+        yield f"train: {_count(train.isna().to_numpy())} have no group; each is one of its own"
+    for name in ("validation", "test"):
+        if name in indexes:
+            shared = indexes[name].frame["group"].isin(train.dropna()).to_numpy()
+            if shared.any():
+                yield f"{name}: {_count(shared)} are of a group that train has too, as the source has them"
 
 
 def _check_names(settings: Mapping[str, Any], labels: Sequence[str]) -> Iterator[str]:

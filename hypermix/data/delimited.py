@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,8 +24,7 @@ _ROW_BYTES = 1 << 26
 
 _SHOWN_CHARACTERS = 40
 _BOM = b"\xef\xbb\xbf"
-_SEPARATORS = {",": "commas", "\t": "tabs"}
-_FORMATS = {",": "csv", "\t": "tsv"}
+_SEPARATORS = (",", ";", "\t", "|")
 
 Opener = Callable[[], AbstractContextManager[IO[bytes]]]
 
@@ -186,7 +186,7 @@ def _open_quote(block: bytes, dialect: _Dialect) -> int:
 def _read_header(block: bytes, dialect: _Dialect) -> list[str]:
     parsing = _parsing(dialect, lambda _row: "skip")
     try:
-        names: list[str] = pacsv.open_csv(_source(block), _reading(block, None), parsing).schema.names
+        names: list[str] = pacsv.read_csv(_source(block), _reading(block, None), parsing).schema.names
     except UnicodeDecodeError:
         raise DataError(f"{dialect.where}: the header is not UTF-8; set encoding to the file's") from None
     return names
@@ -194,10 +194,11 @@ def _read_header(block: bytes, dialect: _Dialect) -> list[str]:
 
 def _check_header(header: list[str], columns: Columns, dialect: _Dialect) -> None:
     if len(header) == 1 and len(columns.wanted) > 1:
-        other = next(name for separator, name in _FORMATS.items() if separator != dialect.separator)
+        other = next((separator for separator in _SEPARATORS if separator in header[0]), None)
+        advice = f"set separator: {json.dumps(other)}" if other else "name the columns in the file's first row"
         raise DataError(
-            f"{dialect.where}: the header is the one field {header[0][:_SHOWN_CHARACTERS]!r}; separate fields with "
-            f"{_SEPARATORS[dialect.separator]}, or set format: {other}"
+            f"{dialect.where}: the header is the one field {header[0][:_SHOWN_CHARACTERS]!r}, where fields are "
+            f"separated by {json.dumps(dialect.separator)}; {advice}"
         )
     check_columns(header, columns, dialect.where)
 

@@ -14,14 +14,9 @@ from hypermix.hashing import digest
 
 _LOG = logging.getLogger(__name__)
 _NAME_DIGITS = 16
-_KNOWN = ("file", "ftp", "gs", "hf", "http", "https", "s3")
+_KNOWN = ("ftp", "gs", "hf", "http", "https", "s3")
 _SILENCE_SECONDS = 60.0
 _SUFFIXES = re.compile(r"(\.[A-Za-z0-9]{1,8}){1,2}$")
-
-
-def is_url(name: str) -> bool:
-    """Tell whether a file's name is a URL, such as ``https://...`` or ``s3://...``, and no path."""
-    return "://" in name
 
 
 def fetch(url: str, downloads: Path) -> Path:
@@ -47,7 +42,7 @@ def fetch(url: str, downloads: Path) -> Path:
     if target.is_file():
         _LOG.info("%s: taken from %s; delete that file to fetch it again", shown, target)
         return target
-    scheme = url.partition("://")[0].partition("::")[0]
+    scheme = url.partition("://")[0].partition("::")[0].lower()
     if scheme not in fsspec.available_protocols():
         raise DataError(f"{shown}: {scheme!r} is no protocol that can be fetched; {accepted(scheme, _KNOWN)}")
     try:
@@ -93,8 +88,9 @@ def _public_part(part: str) -> str:
 
 def _http_errors() -> tuple[type[Exception], ...]:
     import aiohttp
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined] # exported for other libraries
 
-    return (aiohttp.ClientError,)
+    return (aiohttp.ClientError, httpx.HTTPError)
 
 
 def _word(error: Exception) -> str:

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypermix.data.delimited import Opener, read_delimited
-from hypermix.data.fetch import fetch, is_url, without_secret
+from hypermix.data.fetch import fetch, without_secret
 from hypermix.data.raw import RawData, RawSplit
 from hypermix.data.rows import Columns, canonical_label, check_columns
 from hypermix.errors import DataError, accepted
+from hypermix.files import is_url
 from hypermix.hashing import file_digest
 
 SPLITS = ("train", "validation", "test")
@@ -80,7 +81,7 @@ def open_file(path: Path, shown: str, settings: Mapping[str, Any], columns: Colu
     Args:
         path: Where it lies.
         shown: What it is called in errors and in the provenance.
-        settings: ``format`` (None: by the suffix), ``encoding`` and ``quoting``.
+        settings: ``format`` (None: by the suffix), ``separator`` (None: by the format), ``encoding`` and ``quoting``.
         columns: Which columns to read.
 
     Raises:
@@ -101,8 +102,8 @@ def open_file(path: Path, shown: str, settings: Mapping[str, Any], columns: Colu
         _refuse_binary(stream.read(_SNIFFED_BYTES), shown, kind, encoding)
     as_text = partial(_open_text, opened, shown, encoding)
     readers: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
-        "csv": partial(read_delimited, as_text, shown, ",", settings["quoting"], columns),
-        "tsv": partial(read_delimited, as_text, shown, "\t", settings["quoting"], columns),
+        "csv": partial(read_delimited, as_text, shown, settings["separator"] or ",", settings["quoting"], columns),
+        "tsv": partial(read_delimited, as_text, shown, settings["separator"] or "\t", settings["quoting"], columns),
         "jsonl": partial(_read_jsonl, as_text, shown, columns),
     }
     return RawSplit(shown, readers[kind])
@@ -255,13 +256,14 @@ def _plain(error: Exception) -> str:
 def _read_jsonl(opened: Opener, shown: str, columns: Columns) -> Iterator[pa.RecordBatch]:
     schema = pa.schema([(name, pa.large_string()) for name in columns.wanted])
     rows: list[dict[str, str | None]] = []
-    characters = 0
+    characters, read = 0, False
     with opened() as stream:
         for number, line in enumerate(stream, start=1):
             text = _decode(line, f"{shown}: line {number}", first=number == 1)
             if not text.strip():
                 continue
-            rows.append(_read_line(text, f"{shown}: line {number}", columns, schema.names))
+            rows.append(_read_line(text, f"{shown}: line {number}", columns, schema.names, first=not read))
+            read = True
             characters += len(text)
             if len(rows) == _BATCH_ROWS or characters > _BATCH_CHARACTERS:
                 yield pa.RecordBatch.from_pylist(rows, schema)
@@ -278,7 +280,7 @@ def _decode(line: bytes, where: str, first: bool) -> str:
     return text.removeprefix(_BOM) if first else text
 
 
-def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str]) -> dict[str, str | None]:
+def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str], first: bool) -> dict[str, str | None]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -290,7 +292,10 @@ def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str]) -
     if not isinstance(row, dict):
         raise DataError(f'{where}: holds no object; write one object a line, such as {{"text": ..., "label": ...}}')
     if not all(name in row for name in wanted):
-        check_columns(list(row), columns, where)
+        if first:
+            check_columns(list(row), columns, where)
+        lacking = ", ".join(repr(name) for name in wanted if name not in row)
+        raise DataError(f"{where}: lacks {lacking}, which the first row has; mend the row")
     values: dict[str, str | None] = {}
     for name in wanted:
         value = row[name]

@@ -8,6 +8,7 @@ named after the commit.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tempfile
 import warnings
@@ -28,6 +29,7 @@ from hypermix.errors import DataError, accepted
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder
 
+_LOG = logging.getLogger(__name__)
 BATCH_ROWS = 4096
 """Rows of a batch: some megabytes of text."""
 
@@ -84,15 +86,16 @@ def open_hub(settings: Mapping[str, Any]) -> RawData:
     wanted = _Wanted(settings["path"], settings["config"], settings["revision"])
     columns = Columns(settings["text"], settings["label"], settings["group"])
     named = {name: settings[name] for name in ("train", "validation", "test") if settings[name] is not None}
-    notes: tuple[str, ...] = ()
     with _quiet():
         try:
             commit, builder = _from_hub(wanted)
         except _UnreachableError as error:
             commit, builder = _from_disk(wanted, error)
-            notes = (f"{wanted.path}: the hub gave no answer; commit {commit} is used, which an earlier run prepared",)
+            if wanted.revision != commit:
+                # Not in the provenance: the rows are those of the commit, whoever told it.
+                _LOG.warning("%s: the hub gave no answer; commit %s of an earlier run is used", wanted.path, commit)
         splits = _splits(wanted, builder, named, columns)
-    return RawData(splits, {wanted.path: commit}, () if wanted.revision == commit else notes)
+    return RawData(splits, {wanted.path: commit})
 
 
 def resolve_commit(path: str, revision: str | None) -> str:

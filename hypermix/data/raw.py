@@ -29,9 +29,7 @@ class RawData:
     Attributes:
         splits: By ``train``, ``validation`` and ``test``; a split that the source lacks is not there.
         inputs: What identifies the bytes: a SHA-256 by the file's path, or the commit by the id of a hub dataset.
-        warnings: What a user should know of the source, a sentence each.
     """
 
     splits: Mapping[str, RawSplit]
     inputs: Mapping[str, str]
-    warnings: tuple[str, ...] = ()

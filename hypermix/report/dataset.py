@@ -234,7 +234,9 @@ def _notes(profile: _Profile, shown: Sequence[Finding]) -> list[str]:
     ]
     absent = [finding.noun for finding in measured if finding not in shown]
     notes = [
-        loss_sentence(profile.values, "The data" if profile.is_repeated else "Train"),
+        loss_sentence(profile.values, "The data, before it was split," if profile.is_repeated else "Train"),
+        # Overlap is for the splits, and these are drawn later.
+        "Texts that stand in train and test are looked for when the splits are drawn." if profile.is_repeated else "",
         # Of the splits alone: what was left out may have had them.
         f"None among these rows: {', '.join(absent)}." if absent else "",
         thinned_sentence(profile.values),

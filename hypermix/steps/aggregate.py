@@ -149,8 +149,8 @@ def _labels(provenance: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[str]
 
 def _short_classes(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str]:
     told = [
-        f"{made['keys']['dataset']}, {split} of {made['keys']['subsample']}: the class {label!r} has {count} rows, "
-        f"{asked} were asked; all of them are taken."
+        f"{made['keys']['dataset']}, {split} of {made['keys']['subsample']}: the class {label!r} has {count} of the "
+        f"{asked} rows that were asked for; all of them are taken."
         for made in provenance.values()
         for split, classes in made.get("short", {}).items()
         for label, (count, asked) in classes.items()

@@ -53,7 +53,7 @@ def run(dataset: str, slice_json: str, cache: Path, outputs: Mapping[str, Path])
     raw = open_source(settings, cache)
     indexes = {name: index_rows(split.where, clean_batches(split, columns)) for name, split in raw.splits.items()}
     arrangement = arrange(indexes, settings, dataset)
-    for warning in (*raw.warnings, *arrangement.warnings):
+    for warning in arrangement.warnings:
         _LOG.warning("%s", warning)
     provenance = {
         "hypermix": __version__,
@@ -61,7 +61,7 @@ def run(dataset: str, slice_json: str, cache: Path, outputs: Mapping[str, Path])
         "inputs": dict(raw.inputs),
         "slices": {"prepare": json.loads(slice_json)},
         "labels": arrangement.labels,
-        "warnings": [*raw.warnings, *arrangement.warnings],
+        "warnings": arrangement.warnings,
     }
     for name in SPLITS:
         source, rows = arrangement.rows[name]

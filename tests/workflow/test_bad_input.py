@@ -65,7 +65,7 @@ def test_a_small_class_goes_on_and_is_recorded(workspace: Workspace) -> None:
     drawn = workspace.results() / "subsample/dataset=mine/subsample=50s/data_seed=1/train.parquet"
     assert read_provenance(drawn)["short"] == {"train": {"1": [10, 50], "5": [10, 50]}}
     report = (workspace.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
-    assert "has 10 rows, 50 were asked" in report
+    assert "has 10 of the 50 rows that were asked for" in report
 
 
 def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> None:

@@ -8,8 +8,8 @@ from snakemake.exceptions import WorkflowError
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, read_registry
-from hypermix.data.fetch import is_url
 from hypermix.errors import HypermixError
+from hypermix.files import is_url
 
 try:
     CONFIG = load_config(config, read_registry(Path(workflow.basedir) / REGISTRY_PATH))

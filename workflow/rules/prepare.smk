@@ -11,7 +11,7 @@ rule prepare:
         "../../envs/hypermix.yaml"
     threads: 2  # reads the next rows while it works on the last; results do not depend on it
     resources:
-        mem_mb=1000,
+        mem_mb=1500,
     params:
         slice=lambda wildcards: experiment.prepare_slice(CONFIG, wildcards.dataset),
         # Derived from threads, so that Snakemake does not track it: it changes no result.

@@ -68,7 +68,7 @@ def candidates(value: Any, kind: Any) -> list[Any]:
         return [{"1": "new"}]
     if isinstance(value, list):
         return [value[:-1], [{"dataset": "rt"}], ["other"]]
-    return [*listed, *([] if listed else ["local", "other", "8s", "new", "b.csv", "cp1252"])]
+    return [*listed, *([] if listed else ["local", "other", "8s", "new", "b.csv", "cp1252", "owner/new"])]
 
 
 def set_path(path: Path, value: Any) -> dict[str, Any]:

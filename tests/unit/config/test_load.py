@@ -207,7 +207,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("datasets.mine.train", "https://example.org/x?f=a.csv", "datasets.mine.train: 'https://example.org/x?f=a.csv' do"),
     ("datasets.mine.train", "https://[x/a.csv", "datasets.mine.train: 'https://[x/a.csv' does not tell its format"),
-    ("datasets.tone.path", "", "datasets.tone.path: '' stands there; wanted is text that is not empty"),
+    (
+        "datasets.tone.path",
+        "",
+        "datasets.tone.path: '' stands there; wanted is the id of a dataset with its owner, such as SetFit/sst2",
+    ),
     (
         "datasets.tone",
         {"source": "hub", "path": "a/b", "split": "repeated"},
@@ -422,6 +426,26 @@ def test_a_near_name_in_the_folder_itself_is_told(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "file:///no/such/a.csv"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:word@example.org/a.csv",
+        "https://example.org/a.csv?token=word",
+        "s3://bucket/a.csv?x=1&X-Amz-Signature=word",
+    ],
+)
+def test_a_url_with_a_secret_is_refused_and_not_shown(folder: Path, url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(files(train=url))
+    assert "datasets.mine.train: the URL holds a password or a key" in str(caught.value)
+    assert "word" not in str(caught.value).replace("password", "")
+
+
+def test_a_url_of_this_machine_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="wanted is the path alone"):
+        load_config(files(train="file:///no/such/a.csv"))
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.csv", "s3://bucket/a.csv", "https://example.org/a.csv?raw=1"])
 def test_a_url_is_no_file_of_this_machine(folder: Path, url: str) -> None:
     assert missing(files(train=url, validation=url, test=url)) == []

@@ -282,6 +282,23 @@ def test_expanding_twice_is_expanding_once(settings: dict[str, Any]) -> None:
     assert expand(once, {}) == once
 
 
+def test_words_of_labels_that_have_other_names_are_gone() -> None:
+    variant = {"source": "registry", "labels": {"0": "bad"}, "label_words": {"bad": "awful"}}
+    complete = expand({"datasets": {"sst2": variant}}, KNOWN)["datasets"]["sst2"]
+
+    assert complete["labels"] == {"0": "bad", "1": "positive"}
+    assert complete["label_words"].get("bad") == "awful"
+    assert "negative" not in complete["label_words"]
+
+
+def test_a_commit_is_not_taken_for_another_repository() -> None:
+    entry = {**KNOWN["sst2"], "revision": "a" * 40}
+    for path, revision in ((entry["path"], "a" * 40), ("other/sst2", None)):
+        variant = {"source": "registry", "path": path}
+        complete = expand({"datasets": {"sst2": variant}}, {"sst2": entry})["datasets"]["sst2"]
+        assert complete.get("revision") == revision
+
+
 @pytest.mark.parametrize("raw", [{}, {"datasets": None}, {"datasets": [1]}, {"datasets": {"a": "b"}}])
 def test_any_config_can_be_expanded(raw: dict[str, Any]) -> None:
     assert expand(raw, KNOWN) == raw

@@ -13,7 +13,7 @@ from hypermix.data.packaged import fetch_sdist
 from hypermix.data.rows import Columns, clean_batches
 from hypermix.errors import DataError
 
-SETTINGS = {"format": None, "encoding": "utf-8", "quoting": "csv"}
+SETTINGS = {"format": None, "encoding": "utf-8", "separator": None, "quoting": "csv"}
 COLUMNS = Columns(["text"], "label")
 
 

@@ -395,3 +395,30 @@ def test_label_that_loses_its_rows_is_told() -> None:
     )
     # A label that no split has is no class.
     assert found.labels == ["a", "b", "d"]
+
+
+# Groups and labels that are not what they seem.
+
+
+def test_groups_of_given_splits_are_told() -> None:
+    train = [(f"text {row}", "ab"[row % 2], f"author {row % 3}") for row in range(6)]
+    found = arranged({"train": train, "test": [("x", "a", "author 1"), ("y", "b", "author 9")]}, group="author")
+
+    assert "test: 1 row of 2 are of a group that train has too, as the source has them" in found.warnings
+
+
+def test_a_group_column_without_groups_is_refused() -> None:
+    with pytest.raises(DataError, match=r"train\.csv: column 'author' is empty in every row"):
+        arranged({"train": many(8)}, group="author")
+
+
+def test_rows_without_a_group_are_counted() -> None:
+    rows = [(f"text {row}", "ab"[row % 2], f"g{row}" if row else None) for row in range(12)]
+
+    assert "train: 1 row of 12 have no group; each is one of its own" in arranged({"train": rows}, group="g").warnings
+
+
+def test_labels_that_may_be_missing_ones_are_told() -> None:
+    rows = [*many(8), ("odd", "NaN", None), ("odder", "NaN", None)]
+
+    assert "train: 'NaN' is taken for a label, in 2 rows; is it a missing one?" in arranged({"train": rows}).warnings

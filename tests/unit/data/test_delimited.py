@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -282,6 +283,12 @@ def test_missing_columns_offer_the_nearest() -> None:
     )
 
 
+@pytest.mark.parametrize("separator", [";", "|"])
+def test_other_separators_are_read(separator: str) -> None:
+    content = write([("a, b", "x"), (f"c{separator}d", "y")], delimiter=separator)
+    assert parse(content, separator) == [("a, b", "x"), (f"c{separator}d", "y")]
+
+
 def test_missing_column_is_told_before_a_ragged_row() -> None:
     assert "no column 'label'" in refuse("text,stars\nx,y,z\n")
 
@@ -293,15 +300,18 @@ def test_column_that_stands_there_twice_is_told() -> None:
 @pytest.mark.parametrize(
     ("content", "separator", "advice"),
     [
-        ("text;label\nx,y;a\n", ",", "separate fields with commas, or set format: tsv"),
-        ("text\tlabel\nx\ta\n", ",", "separate fields with commas, or set format: tsv"),
-        ("text,label\nx,a\n", "\t", "separate fields with tabs, or set format: csv"),
+        ("text;label\nx,y;a\n", ",", 'set separator: ";"'),
+        ("text\tlabel\nx\ta\n", ",", 'set separator: "\\t"'),
+        ("text,label\nx,a\n", "\t", 'set separator: ","'),
     ],
 )
 def test_other_separators_are_told(content: str, separator: str, advice: str) -> None:
     header = content.partition("\n")[0]
 
-    assert refuse(content, separator=separator) == f"mine: the header is the one field {header!r}; {advice}"
+    told = refuse(content, separator=separator)
+    assert told == (
+        f"mine: the header is the one field {header!r}, where fields are separated by {json.dumps(separator)}; {advice}"
+    )
 
 
 def test_one_column_may_be_text_and_label() -> None:
@@ -373,7 +383,7 @@ def test_error_ends_the_process_well(tmp_path: Any) -> None:
     code = (
         "import sys; from pathlib import Path; from hypermix.data.file import open_file; "
         "from hypermix.data.rows import Columns; from hypermix.errors import DataError\n"
-        "settings = {'format': None, 'encoding': 'cp1252', 'quoting': 'csv'}\n"
+        "settings = {'format': None, 'encoding': 'cp1252', 'separator': None, 'quoting': 'csv'}\n"
         "raw = open_file(Path(sys.argv[1]), 'mine', settings, Columns(['text'], 'label'))\n"
         "try: next(raw.batches())\n"
         "except DataError as error: sys.exit(str(error))\n"

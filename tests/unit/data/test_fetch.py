@@ -15,15 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.data.fetch import fetch, is_url, without_secret
+from hypermix.data.fetch import fetch, without_secret
 from hypermix.data.file import open_files
 from hypermix.data.rows import Columns, clean_batches
 from hypermix.errors import DataError
+from hypermix.files import is_url
 from hypermix.hashing import file_digest
 
 CSV = b"text,label\nx,a\ny,b\n"
 COLUMNS = Columns(["text"], "label")
-SETTINGS = {"format": None, "encoding": "utf-8", "quoting": "csv", "validation": None, "test": None}
+SETTINGS = {"format": None, "encoding": "utf-8", "separator": None, "quoting": "csv", "validation": None, "test": None}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -238,9 +239,9 @@ def test_missing_file_of_other_systems_is_told(downloads: Path, url: str) -> Non
     [
         (
             "htp://host/x.csv?SECRET",
-            "'htp' is no protocol that can be fetched; did you mean 'http'? (known: file, ftp, gs",
+            "'htp' is no protocol that can be fetched; did you mean 'http'? (known: ftp, gs",
         ),
-        ("://host/x.csv", "'' is no protocol that can be fetched; known: file,"),
+        ("://host/x.csv", "'' is no protocol that can be fetched; known: ftp,"),
         ("http://[half/x.csv?SECRET", "is no URL of the kind http; mend it"),
         ("http://me:SECRET@host:99999/x.csv", "is no URL of the kind http; mend it"),
         ("http:///x.csv?SECRET", "is no URL of the kind http; mend it"),

@@ -101,7 +101,6 @@ def test_splits_are_opened(sdist: Path, splits: dict[str, pd.DataFrame]) -> None
     data = open_packaged(sdist.parent)
 
     assert data.inputs == {sdist.name: SHA256}
-    assert data.warnings == ()
     assert [split.where for split in data.splits.values()] == [
         "rt-snippets, train",
         "rt-snippets, validation",

@@ -177,8 +177,9 @@ def test_repeated_splits_have_one_column_of_classes(groups: dict[str, Cells]) ->
 
 
 def test_repeated_splits_are_not_called_free_of_overlap(groups: dict[str, Cells]) -> None:
-    (lost, absent) = groups["intents"]["notes"]
-    assert lost == "The data lost no row."
+    (lost, later, absent) = groups["intents"]["notes"]
+    assert lost == "The data, before it was split, lost no row."
+    assert later == "Texts that stand in train and test are looked for when the splits are drawn."
     assert "empty texts" in absent
     assert "train" not in absent
 

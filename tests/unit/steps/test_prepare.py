@@ -404,6 +404,16 @@ def test_missing_file_stops(make_chain: MakeChain, tmp_path: Path) -> None:
         chain.prepare()
 
 
+def test_long_texts_and_equal_rows_are_rows_like_others(files: Any) -> None:
+    """A text of 5 MB, and rows that are equal: ids are made from content and occurrence, an id column is not read."""
+    rows = [("x" * 5_000_000, "a"), ("same", "b"), ("same", "b"), *numbered(8)]
+    written = files({"train": rows, "test": numbered(4, 20)}).prepare()
+    train = pd.concat([read_table(written[name], name) for name in ("train", "validation")])
+    assert train["text"].str.len().max() == 5_000_000
+    assert train["id"].is_unique
+    assert len(train) == len(rows)
+
+
 def shrinking(raw: RawData) -> RawData:
     """Return a source whose test loses its last row after it was read once."""
     whole = raw.splits["test"]
