@@ -147,7 +147,8 @@ def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:
         chain.up_to_train(key)
         chain.evaluate(key)
     page = chain.aggregate()["report"].read_text(encoding="utf-8")
-    assert "toy, train of 13s: the class &#39;negative&#39; has 12 of the 13 rows that were asked for; all of them are taken." in page
+    told = "the class &#39;negative&#39; has 12 of the 13 rows that were asked for; all of them are taken."
+    assert f"toy, train of 13s: {told}" in page
 
 
 def test_problems_of_label_words_are_in_the_report(make_chain: MakeChain) -> None:
