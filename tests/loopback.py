@@ -6,7 +6,8 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,12 +22,21 @@ def completion(text: str = " a fine film (Sentiment: Positive)", **more: Any) ->
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `reset` breaks the connection instead. `retry-after-ms` keeps the SDK from waiting between tries."""
+    """One answer. `retry-after-ms` keeps the SDK from waiting between tries.
+
+    Attributes:
+        reset: Break the connection instead.
+        cut: Break the connection in the middle of the body.
+        seconds: How long the answer takes.
+    """
 
     body: str = ""
     status: int = 200
     kind: str = "application/json"
     reset: bool = False
+    cut: bool = False
+    seconds: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -57,6 +67,7 @@ def loopback() -> Iterator[Loopback]:
             with lock:
                 told.requests.append((body, {name.lower(): value for name, value in self.headers.items()}))
                 reply = told.replies.pop(0) if len(told.replies) > 1 else told.replies[0]
+            time.sleep(reply.seconds)
             if reply.reset:
                 # With no time to linger, closing sends a reset.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -64,11 +75,12 @@ def loopback() -> Iterator[Loopback]:
                 return
             content = reply.body.encode()
             self.send_response(reply.status)
-            for name, value in (("content-type", reply.kind), ("retry-after-ms", "1")):
+            for name, value in (("content-type", reply.kind), ("retry-after-ms", "1"), *reply.headers.items()):
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) // 2] if reply.cut else content)
+            self.close_connection = reply.cut
 
         def finish(self) -> None:
             if self.connection.fileno() >= 0:

@@ -236,3 +236,8 @@ class Config(Settings):
     cache: Folder = setting(
         "cache", "runtime", "The folder of what is paid or fetched once: stored answers, downloads, models."
     )
+    offline: bool = setting(
+        False,
+        "runtime",
+        "Ask no language model: stored answers alone are used, and the first that is missing ends the job.",
+    )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import openai
 
 from hypermix.errors import LlmError
 from hypermix.llm.answer import check_answer, read_answer, read_usage
-from hypermix.llm.store import RequestStore, request_key
+from hypermix.llm.claim import UnknownSpendError
+from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import Completion, Request
 
 _PATH = "/v1/completions"
 _SHOWN_CHARACTERS = 300
+_SHOWN_PROMPT = 60
+_KEPT_HEADERS = re.compile(
+    r"date|(x-|apim-)?request-id|x-ratelimit-[a-z0-9-]+|openai-(version|model|processing-ms)", re.IGNORECASE
+)
+"""What is stored of the headers of an answer: no cookie, no key, and not whose account it was."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +62,15 @@ class Usage:
 
     Attributes:
         paid: Requests that were sent and answered.
-        replayed: Requests that the store answered.
+        replayed: Requests that the store answered; another process may have asked for the answer meanwhile.
+        unknown: Requests behind all answers that were sent and perhaps paid, and whose own answers are lost.
         prompt_tokens: Tokens of the prompts behind all answers, paid and replayed.
         completion_tokens: Tokens of all answers.
     """
 
     paid: int = 0
     replayed: int = 0
+    unknown: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -72,15 +81,16 @@ class Client:
     The endpoint is opened by the first request that the store cannot answer, so a replay starts no server.
 
     Attributes:
-        llm: Who is asked.
+        llm: Who is asked, unless the client is offline: then the store alone answers.
         usage: What was asked so far.
     """
 
-    def __init__(self, llm: Llm, store: RequestStore) -> None:
+    def __init__(self, llm: Llm, store: RequestStore, *, offline: bool = False) -> None:
         self.llm = llm
         self._store = store
+        self._offline = offline
         self._open = ExitStack()
-        self._connection: tuple[Endpoint, openai.OpenAI] | None = None
+        self._connection: tuple[Endpoint, openai.OpenAI, _Wire] | None = None
         self.usage = Usage()
 
     def __enter__(self) -> Self:
@@ -93,18 +103,18 @@ class Client:
         """Return the answer to a request, from the store if it is there.
 
         Raises:
-            LlmError: If the endpoint gives no answer. Answers so far are stored; running again asks for the rest.
+            LlmError: If there is no answer. Answers so far are stored; running again asks for the rest.
         """
         body = {"model": self.llm.name, **request.body}
-        key = request_key(self.llm.identity, _PATH, body, request.sample)
-        response = self._store.get(key)
-        if response is not None:
-            self.usage.replayed += 1
-            return self._count(key, response)
-        response = self._send(lambda _, sdk: _complete(sdk, body), check_answer)
-        self._store.put(key, {"path": _PATH, "body": body, "sample": request.sample}, response)
-        self.usage.paid += 1
-        return self._count(key, response)
+        question = Question(self.llm.identity, _PATH, body, request.sample)
+        answer, paid = self._fetch(question, lambda _, sdk: _complete(sdk, body), check_answer)
+        self.usage.paid += paid
+        self.usage.replayed += not paid
+        self.usage.unknown += answer.unknown
+        prompt_tokens, completion_tokens = read_usage(answer.response)
+        self.usage.prompt_tokens += prompt_tokens
+        self.usage.completion_tokens += completion_tokens
+        return read_answer(question.key, answer.response)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[bytes]] | None:
         """Return the tokens of each text by the model's own tokenizer, from the store if they are there.
@@ -122,58 +132,97 @@ class Client:
 
     def _tokenize(self, path: str, text: str) -> list[bytes]:
         body = {"content": text, "with_pieces": True}
-        key = request_key(self.llm.identity, path, body, "")
-        response = self._store.get(key)
-        if response is None:
-            response = self._send(
-                lambda endpoint, sdk: sdk.post(endpoint.base_url.removesuffix("/v1") + path, cast_to=str, body=body),
-                _read_pieces,
+
+        def ask(endpoint: Endpoint, sdk: openai.OpenAI) -> Answer:
+            return Answer(sdk.post(endpoint.base_url.removesuffix("/v1") + path, cast_to=str, body=body))
+
+        answer, _ = self._fetch(Question(self.llm.identity, path, body, ""), ask, _read_pieces)
+        return _read_pieces(answer.response)
+
+    def _fetch(
+        self, question: Question, ask: Callable[[Endpoint, openai.OpenAI], Answer], check: Callable[[str], object]
+    ) -> tuple[Answer, bool]:
+        """Return the answer that is stored, or that is sent for now, and which of the two it was."""
+        if not self._offline:
+            record, paid = self._store.fetch(question, lambda: self._send(ask, check))
+            return record.answer, paid
+        stored = self._store.get(question.key)
+        if stored is None:
+            text = str(question.body.get("prompt", question.body.get("content", "")))
+            sample = f"sample {question.sample}, " if question.sample else ""
+            raise LlmError(
+                f"offline: the answer to request {question.key} ({sample}{text[:_SHOWN_PROMPT]!r}) is not stored in "
+                f"{self._store.folder}; set offline: false, or import a store that has it"
             )
-            self._store.put(key, {"path": path, "body": body, "sample": ""}, response)
-        return _read_pieces(response)
+        return stored.answer, False
 
-    def _count(self, key: str, response: str) -> Completion:
-        prompt_tokens, completion_tokens = read_usage(response)
-        self.usage.prompt_tokens += prompt_tokens
-        self.usage.completion_tokens += completion_tokens
-        return read_answer(key, response)
-
-    def _connect(self) -> tuple[Endpoint, openai.OpenAI]:
+    def _connect(self) -> tuple[Endpoint, openai.OpenAI, _Wire]:
         if self._connection is None:
             endpoint = self._open.enter_context(self.llm.connect())
             # A proxy of the environment must not see what is asked of a server on this machine.
             outside = not endpoint.base_url.startswith("http://127.0.0.1:")
-            http = openai.DefaultHttpxClient(trust_env=outside)
-            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=http)
-            self._connection = endpoint, self._open.enter_context(sdk)
+            wire = _Wire(trust_env=outside)
+            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=wire)
+            self._connection = endpoint, self._open.enter_context(sdk), wire
         return self._connection
 
-    def _send(self, ask: Callable[[Endpoint, openai.OpenAI], str], check: Callable[[str], object]) -> str:
-        """Return the body of an answer that passes its check."""
-        endpoint, sdk = self._connect()
+    def _send(self, ask: Callable[[Endpoint, openai.OpenAI], Answer], check: Callable[[str], object]) -> Answer:
+        """Return an answer that passes its check."""
+        endpoint, sdk, wire = self._connect()
+        wire.lost = 0
         try:
-            response = ask(endpoint, sdk)
+            answer = ask(endpoint, sdk)
         except openai.BadRequestError as error:
-            raise LlmError(
+            raise _failure(wire)(
                 f"{self.llm.name} refused a request: {_shown(error, endpoint)}; if it is too long, raise the llm's "
                 "context, or lower the augmenter's examples or max_tokens"
             ) from error
         except openai.OpenAIError as error:
             stored = self.usage.paid + self.usage.replayed
-            raise LlmError(
+            raise _failure(wire)(
                 f"{self.llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
                 "answers so far are stored, running again asks for the rest"
             ) from error
         try:
-            check(response)
+            check(answer.response)
         except LlmError as error:
-            raise LlmError(_shown(error, endpoint)) from None
+            raise _failure(wire)(_shown(error, endpoint)) from None
+        kept = {name: value for name, value in answer.headers.items() if endpoint.api_key not in value}
+        return Answer(answer.response, kept if endpoint.api_key else answer.headers, unknown=wire.lost)
+
+
+class _Wire(openai.DefaultHttpxClient):
+    """Counts the requests that went out and were not answered whole: those were perhaps paid.
+
+    The SDK sends such a request again, so a later answer does not tell of them.
+    """
+
+    lost = 0
+
+    def send(self, request: Any, **how: Any) -> Any:
+        sent = False
+
+        def note(event: str, _: object) -> None:
+            nonlocal sent
+            sent = sent or event.endswith("send_request_headers.started")
+
+        request.extensions["trace"] = note
+        try:
+            response = super().send(request, **how)
+            sent = False
+        finally:
+            self.lost += sent
         return response
 
 
-def _complete(sdk: openai.OpenAI, body: Mapping[str, object]) -> str:
+def _failure(wire: _Wire) -> type[LlmError]:
+    return UnknownSpendError if wire.lost else LlmError
+
+
+def _complete(sdk: openai.OpenAI, body: Mapping[str, object]) -> Answer:
     raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
-    return str(raw.http_response.text)
+    headers = {name.lower(): value for name, value in raw.headers.items() if _KEPT_HEADERS.fullmatch(name)}
+    return Answer(str(raw.http_response.text), headers)
 
 
 def _read_pieces(response: str) -> list[bytes]:

@@ -35,7 +35,11 @@ METHODS = (control, gpt3mix)
 
 
 def run(
-    keys: Mapping[str, str], slice_json: str, train: Path, cache: Path, threads: int, outputs: Mapping[str, Path]
+    keys: Mapping[str, str],
+    slice_json: str,
+    train: Path,
+    runtime: Mapping[str, Any],
+    outputs: Mapping[str, Path],
 ) -> None:
     """Make the synthetic rows of one draw.
 
@@ -43,8 +47,8 @@ def run(
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter`` and ``trial``.
         slice_json: The slice of `augment`.
         train: The subsampled train rows.
-        cache: The folder of the request store and of joined models.
-        threads: Threads of an embedded model.
+        runtime: What changes no result: ``cache``, the folder of the request store and of joined models; ``threads``
+            of an embedded model; ``offline``, whether the store alone answers.
         outputs: Where ``synthetic`` and ``receipt`` go.
 
     Raises:
@@ -60,7 +64,7 @@ def run(
     task = _word_task(parts, labels)
     augmenter = AUGMENTERS.get(parts["augmenter"]["method"])(parts["augmenter"], task)
     seed = seeds["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
-    with _open_client(parts.get("llm"), cache, threads) as client:
+    with _open_client(parts.get("llm"), runtime) as client:
         words = _check_words(client, task, parts["augmenter"].get("labels", "hard")) if client else None
         rows = _make_rows(augmenter, examples, seed, client)
     model = dict(client.llm.identity) if client else None
@@ -97,12 +101,13 @@ def _check_words(client: Client, task: Task, labels: str) -> list[list[Any]]:
 
 
 @contextmanager
-def _open_client(llm: Mapping[str, Any] | None, cache: Path, threads: int) -> Iterator[Client | None]:
+def _open_client(llm: Mapping[str, Any] | None, runtime: Mapping[str, Any]) -> Iterator[Client | None]:
     if llm is None:
         yield None
         return
-    model = locate_model(llm["model"], cache / "models")
-    with Client(embedded_llm(model, llm["context"], threads), RequestStore(cache / "requests")) as client:
+    cache = Path(runtime["cache"])
+    found = embedded_llm(locate_model(llm["model"], cache / "models"), llm["context"], runtime["threads"])
+    with Client(found, RequestStore(cache / "requests"), offline=runtime["offline"]) as client:
         yield client
 
 
@@ -189,7 +194,7 @@ def _receipt(usage: Usage, llm: str | None, wanted: int, kept: int, seconds: flo
         "llm": [llm],
         "requests_paid": [usage.paid],
         "requests_replayed": [usage.replayed],
-        "requests_unknown": [0],
+        "requests_unknown": [usage.unknown],
         "prompt_tokens": [usage.prompt_tokens],
         "completion_tokens": [usage.completion_tokens],
         "usd": [0.0],  # a model that runs here costs nothing

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),
     "report": (*LEAVES, "stats"),
     "steps": _INNER,
-    "cli": (*LEAVES, "config", "data", "report", "steps"),
+    "cli": (*LEAVES, "config", "data", "llm", "report", "steps"),
     "__main__": ("cli",),
     "__init__": (),
 }
@@ -283,7 +283,9 @@ def rule_config(rules: Iterable[Rule]) -> Iterator[str]:
     """Find rules that read the global config past the accessors of common.smk."""
     for rule in rules:
         # CONFIG is the checked config: a rule may take what changes no result, and hand it whole to a slice.
-        open_use = re.search(r"(?<![\w.\"'/])config\s*[\[.]|CONFIG\.(?!threads\b|cache\b|results\b)", rule.body)
+        open_use = re.search(
+            r"(?<![\w.\"'/])config\s*[\[.]|CONFIG\.(?!threads\b|cache\b|results\b|offline\b)", rule.body
+        )
         if open_use:
             yield f"{rule.path}: rule {rule.name} reads config; use an accessor of common.smk"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import random
@@ -133,8 +134,12 @@ class Workspace:
 
     def answers(self) -> list[Path]:
         """Return the stored completions; what a tokenizer said of label words is stored beside them."""
-        stored = sorted((self.folder / "cache" / "requests").rglob("*.json"))
-        return [path for path in stored if json.loads(path.read_bytes())["request"]["path"] == "/v1/completions"]
+        stored = sorted((self.folder / "cache" / "requests").rglob("*.json.gz"))
+        return [
+            path
+            for path in stored
+            if json.loads(gzip.decompress(path.read_bytes()))["request"]["path"] == "/v1/completions"
+        ]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ rule augment:
         mem_mb=2000,
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
-        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads},
+        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads, "offline": CONFIG.offline},
     message:
         "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -10,7 +10,6 @@ with job(snakemake.log[0], " ".join(["augment", *snakemake.wildcards])):
         keys=dict(snakemake.wildcards.items()),
         slice_json=snakemake.params.slice,
         train=Path(snakemake.input.train),
-        cache=Path(snakemake.params.run["cache"]),
-        threads=snakemake.params.run["threads"],
+        runtime=snakemake.params.run,
         outputs={name: Path(path) for name, path in snakemake.output.items()},
     )

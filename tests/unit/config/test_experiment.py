@@ -59,7 +59,7 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [*listed, "8s", "new", "b.csv", 7, ["none"]]
+        return [*listed, not value, "8s", "new", "b.csv", 7, ["none"]]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import threading
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,12 +37,22 @@ def stored_files(store: RequestStore) -> list[str]:
     return sorted(path.name for path in store.folder.rglob("*") if path.is_file())
 
 
+def key_of(request: Request, identity: str = "abc") -> str:
+    body = {"model": "tiny", **request.body}
+    return request_key({"model_sha256": identity}, "/v1/completions", body, request.sample)
+
+
+def stored(store: RequestStore, key: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(gzip.decompress(store.path(key).read_bytes()))
+    return content
+
+
 def test_answer_is_read_and_counted(server: Loopback, store: RequestStore) -> None:
     client = make_client(server, store)
     found = client.complete(REQUEST)
     assert found.text == " a fine film (Sentiment: Positive)"
     assert client.usage == Usage(paid=1, replayed=0, prompt_tokens=7, completion_tokens=5)
-    assert stored_files(store) == [f"{found.key}.json"]
+    assert stored_files(store) == [f"{found.key}.json.gz"]
 
 
 def test_body_is_sent_with_model_and_key(server: Loopback, store: RequestStore) -> None:
@@ -94,7 +107,7 @@ def test_damaged_answer_is_asked_again(server: Loopback, store: RequestStore, ca
     store.path(found.key).write_bytes(b"{")
     with caplog.at_level(logging.WARNING):
         assert make_client(server, store).complete(REQUEST) == found
-    assert "is damaged; the request is sent again" in caplog.text
+    assert "is damaged and counts as missing" in caplog.text
     assert len(server.requests) == 2
 
 
@@ -119,7 +132,9 @@ def test_fault_is_told_and_not_stored(server: Loopback, store: RequestStore, fau
     with pytest.raises(LlmError) as caught:
         client.complete(OTHER)
     assert KEY not in str(caught.value)
-    assert stored_files(store) == [f"{before.key}.json"]
+    # What broke off after it was sent was perhaps paid: its claim stays, to be counted.
+    lost = [f"{key_of(OTHER)}.started"] if fault.reset else []
+    assert stored_files(store) == sorted([f"{before.key}.json.gz", *lost])
     assert client.usage.paid == 1
     assert client.complete(REQUEST) == before
 
@@ -175,13 +190,17 @@ def test_answer_is_stored_as_it_came(server: Loopback, store: RequestStore) -> N
     raw = completion("  \u00e9\ud83c\udfac" + " ", system_fingerprint="b1")
     server.replies = [Reply(raw)]
     found = make_client(server, store).complete(REQUEST)
-    assert json.loads(store.path(found.key).read_text(encoding="utf-8"))["response"] == raw
+    assert stored(store, found.key)["response"] == raw
 
 
 def test_stored_file_has_the_request(server: Loopback, store: RequestStore) -> None:
     found = make_client(server, store).complete(REQUEST)
-    request = json.loads(store.path(found.key).read_text(encoding="utf-8"))["request"]
-    assert request == {"path": "/v1/completions", "body": {"model": "tiny", **REQUEST.body}, "sample": "42-0-0"}
+    assert stored(store, found.key)["request"] == {
+        "identity": {"model_sha256": "abc"},
+        "path": "/v1/completions",
+        "body": {"model": "tiny", **REQUEST.body},
+        "sample": "42-0-0",
+    }
 
 
 def test_connections_are_closed_at_the_end(server: Loopback, store: RequestStore) -> None:
@@ -245,11 +264,11 @@ def test_tokens_have_a_key_of_their_own(server: Loopback, store: RequestStore) -
     server.replies = [tokens_of(" Pos")]
     make_tokenizer(server, store).tokenize([" Pos"])
     body = {"content": " Pos", "with_pieces": True}
-    path = store.path(request_key({"model_sha256": "abc"}, "/tokenize", body, ""))
-    record = json.loads(path.read_text(encoding="utf-8"))
-    assert record["request"] == {"path": "/tokenize", "body": body, "sample": ""}
+    record = stored(store, request_key({"model_sha256": "abc"}, "/tokenize", body, ""))
+    identity = {"model_sha256": "abc"}
+    assert record["request"] == {"identity": identity, "path": "/tokenize", "body": body, "sample": ""}
     assert record["response"] == server.replies[0].body
-    assert KEY not in path.read_text(encoding="utf-8")
+    assert KEY not in json.dumps(record)
     make_tokenizer(server, store, "def").tokenize([" Pos"])
     assert len(server.requests) == 2
 
@@ -304,7 +323,7 @@ def test_key_is_not_in_the_store(server: Loopback, store: RequestStore) -> None:
     make_client(server, store).complete(REQUEST)
     for path in store.folder.rglob("*"):
         assert KEY not in path.name
-        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+        assert path.is_dir() or KEY.encode() not in gzip.decompress(path.read_bytes())
 
 
 def test_key_is_not_in_the_request_key(server: Loopback, store: RequestStore) -> None:
@@ -346,3 +365,122 @@ def test_two_clients_share_a_store(server: Loopback, store: RequestStore) -> Non
     assert len(found) == 4
     assert len({answer.text for answer in found}) == 1
     assert len(stored_files(store)) == 1
+    assert len(server.requests) == 1
+
+
+def test_waiting_client_counts_a_replay(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply(completion("slow"), seconds=0.4)]
+    first, second = make_client(server, store), make_client(server, store)
+    sender = threading.Thread(target=first.complete, args=[REQUEST])
+    sender.start()
+    while not server.requests:
+        time.sleep(0.005)
+    assert second.complete(REQUEST).text == "slow"
+    sender.join()
+    assert (first.usage.paid, first.usage.replayed, second.usage.paid, second.usage.replayed) == (1, 0, 0, 1)
+    assert first.usage.unknown == second.usage.unknown == 0
+
+
+# Unknown spend.
+
+
+def test_lost_tries_of_the_sdk_are_counted(server: Loopback, store: RequestStore) -> None:
+    # Both went out and broke off; that the third was answered does not undo what they cost.
+    server.replies = [Reply(reset=True), Reply(reset=True), Reply(completion("third"))]
+    client = make_client(server, store)
+    assert client.complete(REQUEST).text == "third"
+    assert (client.usage.paid, client.usage.unknown, len(server.requests)) == (1, 2, 3)
+    assert stored(store, key_of(REQUEST))["unknown"] == 2
+
+
+def test_cut_answer_is_unknown_spend(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply(completion("half"), cut=True)]
+    with pytest.raises(LlmError, match="gave no answer"):
+        make_client(server, store).complete(REQUEST)
+    server.replies = [Reply(completion("whole"))]
+    client = make_client(server, store)
+    assert client.complete(REQUEST).text == "whole"
+    assert (client.usage.paid, client.usage.unknown) == (1, 1)
+    assert stored_files(store) == [f"{key_of(REQUEST)}.json.gz"]
+
+
+def test_each_run_over_the_answer_tells_its_unknown(server: Loopback, store: RequestStore) -> None:
+    server.replies = [Reply(reset=True), Reply(completion("second"))]
+    make_client(server, store).complete(REQUEST)
+    client = make_client(server, store)
+    client.complete(REQUEST)
+    assert (client.usage.replayed, client.usage.unknown) == (1, 1)
+
+
+def test_server_that_is_not_there_costs_nothing(store: RequestStore) -> None:
+    gone = Client(as_llm(Endpoint("http://127.0.0.1:9/v1", KEY)), store)
+    with pytest.raises(LlmError, match="gave no answer: Connection error"):
+        gone.complete(REQUEST)
+    assert stored_files(store) == []
+
+
+# Headers.
+
+
+def test_headers_are_kept_without_secrets(server: Loopback, store: RequestStore) -> None:
+    kept = {
+        "x-request-id": "req_1",
+        "x-ratelimit-remaining-requests": "41",
+        "x-ratelimit-reset-tokens": "6ms",
+        "openai-version": "2020-10-01",
+        "openai-processing-ms": "12",
+    }
+    left = {
+        "set-cookie": "session=secret",
+        "authorization": "Bearer x",
+        "openai-organization": "lab",
+        "x-api-key": "secret",
+        "x-ratelimit-limit-requests": f"for {KEY}",
+        "server-timing": "1",
+    }
+    server.replies = [Reply(completion(), headers={**kept, **left})]
+    make_client(server, store).complete(REQUEST)
+    found = stored(store, key_of(REQUEST))["headers"]
+    assert {name: value for name, value in found.items() if name != "date"} == kept
+    assert KEY not in json.dumps(stored(store, key_of(REQUEST)))
+
+
+# Offline.
+
+
+def refuse() -> AbstractContextManager[Endpoint]:
+    raise AssertionError("an endpoint was opened")
+
+
+def test_offline_replays(server: Loopback, store: RequestStore) -> None:
+    first = make_client(server, store).complete(REQUEST)
+    client = Client(Llm("tiny", {"model_sha256": "abc"}, refuse), store, offline=True)
+    assert client.complete(REQUEST) == first
+    assert (client.usage.paid, client.usage.replayed) == (0, 1)
+
+
+def test_offline_names_the_missing_request(store: RequestStore) -> None:
+    client = Client(Llm("tiny", {"model_sha256": "abc"}, refuse), store, offline=True)
+    with pytest.raises(LlmError) as caught:
+        client.complete(REQUEST)
+    assert str(caught.value) == (
+        f"offline: the answer to request {key_of(REQUEST)} (sample 42-0-0, 'Movie review:') is not stored in "
+        f"{store.folder}; set offline: false, or import a store that has it"
+    )
+    assert not store.folder.exists()
+
+
+def test_offline_names_the_missing_tokens(store: RequestStore) -> None:
+    llm = Llm("tiny", {"model_sha256": "abc"}, refuse, "/tokenize")
+    with pytest.raises(LlmError, match=r"offline: the answer to request [0-9a-f]{64} \(' Pos'\) is not stored"):
+        Client(llm, store, offline=True).tokenize([" Pos"])
+
+
+def test_offline_takes_no_claim_for_an_answer(store: RequestStore) -> None:
+    # The answer may be on its way; an offline run does not wait for it.
+    path = store.path(key_of(REQUEST)).with_name(f"{key_of(REQUEST)}.started")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    with pytest.raises(LlmError, match="offline: the answer"):
+        Client(Llm("tiny", {"model_sha256": "abc"}, refuse), store, offline=True).complete(REQUEST)
+    assert path.exists()

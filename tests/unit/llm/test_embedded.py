@@ -106,7 +106,7 @@ def test_wrong_key_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
     with Client(as_llm(wrong), RequestStore(tmp_path)) as client, pytest.raises(LlmError, match="401") as caught:
         client.complete(Request({"prompt": "x", "max_tokens": 1}, "0"))
     assert embedded.api_key not in str(caught.value)
-    assert not list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.rglob("*.json.gz"))
 
 
 def test_prompt_beyond_context_is_refused(embedded: Endpoint, tmp_path: Path) -> None:

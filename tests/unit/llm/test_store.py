@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +17,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypermix.errors import ArtefactError
-from hypermix.llm.store import RequestStore, request_key
+from hypermix.errors import ArtefactError, LlmError
+from hypermix.llm.claim import UnknownSpendError
+from hypermix.llm.store import Answer, Question, Record, RequestStore, request_key
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
 IDENTITY = {"model_sha256": "ab" * 32}
 PATH = "/v1/completions"
 BODY = {"model": "m", "prompt": "It was", "seed": 7, "temperature": 1.0, "stop": ["\n"], "logprobs": 20}
+QUESTION = Question(IDENTITY, PATH, BODY, "42-0-0")
 KEY = request_key(IDENTITY, PATH, BODY, "42-0-0")
 ANSWER = '{"choices": [{"text": " schön 🎬\\n"}]}'
 
@@ -28,6 +34,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 BODIES = st.dictionaries(st.text(), VALUES, min_size=1, max_size=5)
 
 
@@ -38,6 +45,15 @@ def as_json(value: object) -> str:
 
 def files(store: RequestStore) -> list[Path]:
     return sorted(path for path in store.folder.parent.rglob("*") if path.is_file())
+
+
+def put(store: RequestStore, response: str = ANSWER, question: Question = QUESTION) -> Record:
+    return store.put(Record(question, Answer(response)))
+
+
+def response_of(store: RequestStore, key: str = KEY) -> str | None:
+    found = store.get(key)
+    return None if found is None else found.answer.response
 
 
 def damage(store: RequestStore, change: Callable[[bytes], bytes]) -> None:
@@ -101,20 +117,34 @@ def test_key_stays_what_it_was() -> None:
 PINNED = "3524b2d59ab6db660e2ea3a48a1c2d782d43d0c6e69de3632639558cf09e9307"
 
 
+def test_question_has_its_key() -> None:
+    assert QUESTION.key == KEY
+
+
 # Putting and getting.
 
 
 def test_stored_answer_comes_back(store: RequestStore) -> None:
-    store.put(KEY, {"body": BODY}, ANSWER)
-    assert store.get(KEY) == ANSWER
+    record = Record(QUESTION, Answer(ANSWER, {"x-request-id": "r1"}, unknown=2))
+    assert store.put(record) == record
+    assert store.get(KEY) == record
 
 
 @STEADY
-@given(answer=st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_text_comes_back(tmp_path_factory: pytest.TempPathFactory, answer: str) -> None:
-    store = RequestStore(tmp_path_factory.getbasetemp() / "any-text")
-    store.put(KEY, {}, answer)
-    assert store.get(KEY) == answer
+@given(
+    answer=TEXTS,
+    headers=st.dictionaries(TEXTS, TEXTS, max_size=3),
+    body=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False) | TEXTS | st.integers(), max_size=3),
+)
+def test_anything_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, answer: str, headers: dict[str, str], body: dict[str, Any]
+) -> None:
+    store = RequestStore(tmp_path_factory.mktemp("any"))
+    record = Record(Question(IDENTITY, PATH, body, "0"), Answer(answer, headers))
+    store.put(record)
+    found = store.get(record.question.key)
+    assert found == record
+    assert as_json(found.question.body) == as_json(body)
 
 
 def test_unknown_key_gives_nothing(store: RequestStore, caplog: pytest.LogCaptureFixture) -> None:
@@ -123,32 +153,57 @@ def test_unknown_key_gives_nothing(store: RequestStore, caplog: pytest.LogCaptur
     assert not caplog.records
 
 
-def test_later_answer_takes_the_place(store: RequestStore) -> None:
-    store.put(KEY, {}, "one")
-    store.put(KEY, {}, "two")
-    assert store.get(KEY) == "two"
+def test_first_answer_stays(store: RequestStore) -> None:
+    put(store, "one")
+    assert put(store, "two").answer.response == "one"
+    assert response_of(store) == "one"
     assert files(store) == [store.path(KEY)]
 
 
 def test_file_tells_people_the_request(store: RequestStore) -> None:
-    store.put(KEY, {"path": PATH, "body": BODY, "sample": "42-0-0"}, ANSWER)
-    record = json.loads(store.path(KEY).read_text(encoding="utf-8"))
-    assert record["request"] == {"path": PATH, "body": BODY, "sample": "42-0-0"}
-    assert record["key"] == KEY
+    store.put(Record(QUESTION, Answer(ANSWER, {"date": "today"}, 1)))
+    record = json.loads(gzip.decompress(store.path(KEY).read_bytes()))
+    assert record == {
+        "key": KEY,
+        "request": {"identity": IDENTITY, "path": PATH, "body": BODY, "sample": "42-0-0"},
+        "response": ANSWER,
+        "response_sha256": hashlib.sha256(ANSWER.encode()).hexdigest(),
+        "headers": {"date": "today"},
+        "unknown": 1,
+    }
+
+
+def test_equal_answers_give_equal_bytes(tmp_path: Path) -> None:
+    stores = [RequestStore(tmp_path / name) for name in "ab"]
+    for store in stores:
+        put(store)
+        time.sleep(1.1)  # gzip has a time in whole seconds
+    one, other = (store.path(KEY).read_bytes() for store in stores)
+    assert one == other
+    assert len(one) < 2 * len(ANSWER) + 400
 
 
 def test_failed_write_leaves_nothing(store: RequestStore) -> None:
     with pytest.raises(TypeError):
-        store.put(KEY, {"body": object()}, ANSWER)
+        store.put(Record(QUESTION, Answer(ANSWER, {"x": object()})))  # type: ignore[dict-item]
     assert files(store) == []
 
 
-def test_failed_write_leaves_old_answer(store: RequestStore) -> None:
-    store.put(KEY, {}, "old")
-    with pytest.raises(UnicodeEncodeError):
-        store.put(KEY, {}, "\ud800")
-    assert store.get(KEY) == "old"
-    assert files(store) == [store.path(KEY)]
+def test_keys_are_sorted_and_nothing_else(store: RequestStore) -> None:
+    questions = [Question(IDENTITY, PATH, BODY, str(sample)) for sample in range(30)]
+    for question in questions:
+        put(store, question=question)
+    for name in ("readme.txt", f"{KEY[:2]}/x.json.gz", f"{KEY[:2]}/{KEY}.started", f"zz/{KEY}.json.gz"):
+        path = store.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    assert list(store.keys()) == sorted(question.key for question in questions)
+
+
+def test_file_that_cannot_be_read_is_not_paid_again(store: RequestStore) -> None:
+    store.path(KEY).mkdir(parents=True)
+    with pytest.raises(ArtefactError, match="cannot be read: Is a directory; mend this, so that the request is not"):
+        store.fetch(QUESTION, lambda: pytest.fail("it was sent"))
 
 
 # Damage.
@@ -157,13 +212,24 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
     lambda content: b"",
     lambda content: content[: len(content) // 2],
     lambda content: content[:-1],
-    lambda content: content.replace(b"sch", b"Sch"),
-    lambda content: content.replace(b"\xc3\xb6", b"\xff\xff"),
-    lambda content: content.replace(KEY.encode(), KEY[::-1].encode()),
-    lambda content: b"[]",
-    lambda content: b"null",
-    lambda content: b'{"key": "x"}',
     lambda content: b"\x00" * len(content),
+    gzip.decompress,
+    *(
+        lambda content, change=change: gzip.compress(change(gzip.decompress(content)))  # type: ignore[misc]
+        for change in (
+            lambda text: b"",
+            lambda text: text[:-1],
+            lambda text: text.replace(b"sch", b"Sch"),
+            lambda text: text.replace(b"It was", b"It is"),
+            lambda text: text.replace(b"\xc3\xb6", b"\xff\xff"),
+            lambda text: text.replace(KEY.encode(), KEY[::-1].encode()),
+            lambda text: text.replace(b'"headers":{}', b'"headers":[]'),
+            lambda text: text.replace(b'"unknown":0', b'"unknown":null'),
+            lambda text: b"[]",
+            lambda text: b"null",
+            lambda text: b'{"key": "x"}',
+        )
+    ),
 ]
 
 
@@ -171,11 +237,11 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
 def test_damaged_file_is_told_and_unread(
     store: RequestStore, caplog: pytest.LogCaptureFixture, change: Callable[[bytes], bytes]
 ) -> None:
-    store.put(KEY, {}, ANSWER)
+    put(store)
     damage(store, change)
     with caplog.at_level(logging.WARNING):
         assert store.get(KEY) is None
-    assert caplog.messages == [f"{store.path(KEY)}: is damaged; the request is sent again"]
+    assert caplog.messages == [f"{store.path(KEY)}: is damaged and counts as missing"]
 
 
 @STEADY
@@ -183,30 +249,33 @@ def test_damaged_file_is_told_and_unread(
 def test_flipped_byte_never_gives_another_answer(
     tmp_path_factory: pytest.TempPathFactory, position: int, flip: int
 ) -> None:
-    store = RequestStore(tmp_path_factory.getbasetemp() / "flipped")
-    store.put(KEY, {}, ANSWER)
+    store = RequestStore(tmp_path_factory.mktemp("flipped"))
+    put(store)
 
     def change(content: bytes) -> bytes:
         at = position % len(content)
         return content[:at] + bytes([content[at] ^ flip]) + content[at + 1 :]
 
     damage(store, change)
-    assert store.get(KEY) in {None, ANSWER}
+    assert response_of(store) in {None, ANSWER}
 
 
 def test_answer_under_another_key_is_unread(store: RequestStore) -> None:
     other = request_key(IDENTITY, PATH, BODY, "42-1-0")
-    store.put(KEY, {}, ANSWER)
+    put(store)
     store.path(other).parent.mkdir(parents=True, exist_ok=True)
     store.path(other).write_bytes(store.path(KEY).read_bytes())
     assert store.get(other) is None
 
 
-def test_damaged_file_takes_new_answer(store: RequestStore) -> None:
-    store.put(KEY, {}, "old")
+def test_damaged_file_takes_new_answer(store: RequestStore, caplog: pytest.LogCaptureFixture) -> None:
+    put(store, "old")
     damage(store, lambda content: content[:10])
-    store.put(KEY, {}, "new")
-    assert store.get(KEY) == "new"
+    record, sent = store.fetch(QUESTION, lambda: Answer("new"))
+    assert (record.answer, sent) == (Answer("new"), True)
+    assert response_of(store) == "new"
+    assert files(store) == [store.path(KEY)]
+    assert len(caplog.messages) == 1
 
 
 # Many writers.
@@ -214,23 +283,145 @@ def test_damaged_file_takes_new_answer(store: RequestStore) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from hypermix.llm.store import RequestStore
-store, key, letter = RequestStore(Path(sys.argv[1])), sys.argv[2], sys.argv[3]
-for _ in range(40):
-    store.put(key, {"by": letter}, letter * 20_000)
-    assert store.get(key) in {"a" * 20_000, "b" * 20_000}, "a part was read"
+from hypermix.llm.store import Answer, Question, Record, RequestStore
+store, letter = RequestStore(Path(sys.argv[1])), sys.argv[2]
+for sample in range(40):
+    question = Question({}, "/", {}, str(sample))
+    store.put(Record(question, Answer(letter * 20_000)))
+    assert store.get(question.key).answer.response in {"a" * 20_000, "b" * 20_000}, "a part was read"
 """
 
 
-def test_two_writers_leave_one_whole_file(store: RequestStore) -> None:
+def run(code: str, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(store.folder), KEY, letter], env=environment)
-        for letter in "ab"
-    ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
-    assert store.get(KEY) in {"a" * 20_000, "b" * 20_000}
+    return subprocess.Popen([sys.executable, "-c", code, *words], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_writers_leave_whole_files(store: RequestStore) -> None:
+    writers = [run(WRITER, str(store.folder), letter) for letter in "ab"]
+    assert [(writer.communicate(timeout=60)[1], writer.returncode) for writer in writers] == [("", 0), ("", 0)]
+    assert len(files(store)) == 40
+    assert all(map(store.get, store.keys()))
+
+
+# A full disk.
+
+FULL = """
+import random, resource, sys, threading, time
+from pathlib import Path
+from hypermix.errors import LlmError
+from hypermix.llm.store import Answer, Question, RequestStore
+folder, bytes_free, frees = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "frees"
+store = RequestStore(folder / "requests", patience=5.0 if frees else 0.2)
+filler, limits = folder / "filler", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def fill():
+    if bytes_free:  # a limit of the process, where a small disk may not be mounted
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, limits[1]))
+        return
+    with filler.open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(bytes(512))
+        except OSError:
+            pass
+
+def free():
+    time.sleep(0.5)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    filler.unlink(missing_ok=True)
+
+def send():
+    fill()
+    if frees:
+        threading.Thread(target=free).start()
+    return Answer(random.Random(1).randbytes(9000).hex())
+
+try:
+    record, sent = store.fetch(Question({}, "/", {}, "0"), send)
+    print("stored", sent)
+except LlmError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """Return a folder on a disk of 64 kB, or, where none may be mounted, any folder and a limit on a file's bytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if shutil.which("mount") and subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        yield folder, 0
+        subprocess.run(["umount", str(folder)], check=True)
+    else:
+        yield folder, 700
+
+
+def use_up(disk: tuple[Path, int], how: str) -> str:
+    command = [sys.executable, "-c", FULL, str(disk[0]), str(disk[1]), how]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_answer_without_room_is_unknown_spend(small_disk: tuple[Path, int], limited: bool) -> None:
+    disk = (small_disk[0], 700 if limited else small_disk[1])
+    store = RequestStore(disk[0] / "requests")
+    question = Question({}, "/", {}, "0")
+    (told,) = use_up(disk, "stays full").splitlines()
+    reason = "File too large" if disk[1] else "No space left on device"
+    assert told == (
+        f"{store.path(question.key)}: the answer came and cannot be stored: {reason}; make room there, and run again: "
+        "the request counts as unknown spend"
+    )
+    (disk[0] / "filler").unlink(missing_ok=True)
+    assert [path.name for path in files(store) if path.name != "filler"] == [f"{question.key}.started"]
+    record, sent = store.fetch(question, lambda: Answer("again"))
+    assert (record.answer, sent) == (Answer("again", unknown=1), True)
+
+
+def test_answer_waits_for_room(small_disk: tuple[Path, int]) -> None:
+    assert use_up(small_disk, "frees") == "stored True\n"
+    assert len(list(RequestStore(small_disk[0] / "requests").keys())) == 1
+
+
+def test_nothing_is_sent_where_no_claim_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / KEY[:2]).symlink_to(tmp_path / "a disk that is gone")
+    with pytest.raises(LlmError, match=r"started: cannot be written: .*; see to the folder .*: nothing was sent"):
+        RequestStore(tmp_path).fetch(QUESTION, lambda: pytest.fail("it was sent"))
+
+
+# Fetching.
+
+
+def test_sent_once_and_stored(store: RequestStore) -> None:
+    assert store.fetch(QUESTION, lambda: Answer(ANSWER)) == (Record(QUESTION, Answer(ANSWER)), True)
+    assert store.fetch(QUESTION, lambda: pytest.fail("it was sent")) == (Record(QUESTION, Answer(ANSWER)), False)
     assert files(store) == [store.path(KEY)]
+
+
+def raise_error(error: BaseException) -> Answer:
+    raise error
+
+
+def test_failure_that_cost_nothing_leaves_nothing(store: RequestStore) -> None:
+    with pytest.raises(LlmError, match="no"):
+        store.fetch(QUESTION, lambda: raise_error(LlmError("no")))
+    assert files(store) == []
+
+
+@pytest.mark.parametrize("error", [UnknownSpendError("lost"), KeyboardInterrupt(), MemoryError()], ids=repr)
+def test_failure_that_perhaps_cost_is_counted(store: RequestStore, error: BaseException) -> None:
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            store.fetch(QUESTION, lambda: raise_error(error))
+    with pytest.raises(LlmError, match="refused"):
+        store.fetch(QUESTION, lambda: raise_error(LlmError("refused")))
+    record, sent = store.fetch(QUESTION, lambda: Answer(ANSWER, unknown=1))
+    assert (record.answer.unknown, sent) == (3, True)
+    assert files(store) == [store.path(KEY)]
+    assert store.fetch(QUESTION, lambda: pytest.fail("it was sent")) == (record, False)
 
 
 # Hostile keys.
@@ -240,13 +431,12 @@ def test_two_writers_leave_one_whole_file(store: RequestStore) -> None:
     "key", ["", "../../secret", "/etc/passwd", "..", KEY[:-1], KEY.upper(), f"{KEY}\n", f"{KEY}/..", "a\0" * 32]
 )
 def test_hostile_key_never_leaves_the_folder(store: RequestStore, key: str) -> None:
-    with pytest.raises(ArtefactError, match="is no request key; 64 hexadecimal digits are wanted") as caught:
-        store.put(key, {}, ANSWER)
-    assert repr(key) in str(caught.value)
-    with pytest.raises(ArtefactError, match="is no request key"):
-        store.get(key)
+    for use in (store.path, store.get):
+        with pytest.raises(ArtefactError, match="is no request key; 64 hexadecimal digits are wanted") as caught:
+            use(key)
+        assert repr(key) in str(caught.value)
     assert files(store) == []
 
 
 def test_answers_are_spread_over_folders(store: RequestStore) -> None:
-    assert store.path(KEY) == store.folder / KEY[:2] / f"{KEY}.json"
+    assert store.path(KEY) == store.folder / KEY[:2] / f"{KEY}.json.gz"

@@ -104,7 +104,8 @@ class Chain:
     def augment(self, key: Key) -> dict[str, Path]:
         slice_json = experiment.augment_slice(self.config, key["dataset"], key["augmenter"])
         outputs = self.augmented(key)
-        augment.run(words(key, AUGMENTATION), slice_json, self.drawn(key)["train"], self.cache, 1, outputs)
+        runtime = {"cache": str(self.cache), "threads": 1, "offline": self.config.offline}
+        augment.run(words(key, AUGMENTATION), slice_json, self.drawn(key)["train"], runtime, outputs)
         return outputs
 
     def train(self, key: Key) -> dict[str, Path]:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import json
 import logging
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from hypermix.files import read_provenance, read_table
 from hypermix.hashing import file_digest
 from hypermix.llm.client import Client
 from hypermix.llm.embedded import embedded_llm
-from hypermix.llm.store import RequestStore, request_key
+from hypermix.llm.store import Answer, Question, Record, RequestStore
 from hypermix.records import Example, Task
 from hypermix.steps.augment import _check_words
 from tests.gguf import CONTEXT
@@ -46,8 +50,8 @@ def drawn_chain(make_chain: MakeChain, augmenter: str, **overlay: Any) -> tuple[
 
 def answers(cache: Path) -> dict[Path, int]:
     """Return the stored answers of the language model, without those of its tokenizer, by when they came."""
-    paths = sorted((cache / "requests").rglob("*.json"))
-    asked = {path: json.loads(path.read_text(encoding="utf-8"))["request"].get("path") for path in paths}
+    paths = sorted((cache / "requests").rglob("*.json.gz"))
+    asked = {path: json.loads(gzip.decompress(path.read_bytes()))["request"]["path"] for path in paths}
     return {path: path.stat().st_mtime_ns for path in paths if asked[path] != "/tokenize"}
 
 
@@ -113,9 +117,10 @@ def test_rows_name_their_sources(done: Chain) -> None:
 def test_every_answer_is_in_the_store(done: Chain, cache: Path) -> None:
     rows = synthetic(done, done.key("mix"))
     for key in rows["request_key"]:
-        record = json.loads((cache / "requests" / key[:2] / f"{key}.json").read_text(encoding="utf-8"))
-        assert record["request"]["body"]["logprobs"] == 20
-        assert record["request"]["body"]["model"] == "gemma-3-270m-q4_k_m"
+        record = RequestStore(cache / "requests").get(key)
+        assert record is not None
+        assert record.question.body["logprobs"] == 20
+        assert record.question.body["model"] == "gemma-3-270m-q4_k_m"
 
 
 def test_receipt_counts_the_first_run(done: Chain) -> None:
@@ -172,18 +177,23 @@ def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
         chain.augment(key)
 
 
-def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -> None:
-    """Put answers into the store as if they had been asked for."""
+def questions(chain: Chain, key: Key, gemma: Path, slots: Sequence[Slot]) -> list[Question]:
+    """Return what is asked for some rows."""
     settings = json.loads(experiment.augment_slice(chain.config, "toy", "mix"))["augmenter"]
     task = Task("movie review", "sentiment", {"negative": "negative", "positive": "positive"})
     train = read_table(chain.drawn(key)["train"], "train")
     examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
     llm = embedded_llm(gemma, chain.config.llms["local"].context, 1)
-    planned = AUGMENTERS.get("gpt3mix")(settings, task).plan(examples, key["trial"], list(texts))
-    for text, request in zip(texts.values(), planned, strict=True):
-        body = {"model": gemma.stem, **request.body}
-        digest = request_key(llm.identity, "/v1/completions", body, request.sample)
-        RequestStore(chain.cache / "requests").put(digest, {}, completion(text))
+    planned = AUGMENTERS.get("gpt3mix")(settings, task).plan(examples, key["trial"], slots)
+    bodies = [{"model": gemma.stem, **request.body} for request in planned]
+    samples = [request.sample for request in planned]
+    return [Question(llm.identity, "/v1/completions", *pair) for pair in zip(bodies, samples, strict=True)]
+
+
+def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -> None:
+    """Put answers into the store as if they had been asked for."""
+    for question, text in zip(questions(chain, key, gemma, list(texts)), texts.values(), strict=True):
+        RequestStore(chain.cache / "requests").put(Record(question, Answer(completion(text))))
 
 
 def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -202,6 +212,44 @@ def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: 
     found = receipt(chain, key)
     assert (found["rows_wanted"], found["rows_kept"]) == (4, 3)
     assert (found["requests_paid"], found["requests_replayed"]) == (0, 6)
+
+
+# Lost answers, and none at all.
+
+
+def test_request_of_a_killed_job_is_counted(make_chain: MakeChain, gemma: Path) -> None:
+    overlay = {"mix": {"labels": "hard", "attempts": 1, "top_p": 0.25}}
+    chain, key = drawn_chain(make_chain, "mix", augmenters=overlay)
+    good = " a bright film (Sentiment: Positive)"
+    store_answers(chain, key, gemma, {Slot(row, 0): good for row in range(3)})
+    (question,) = questions(chain, key, gemma, [Slot(3, 0)])
+    path = RequestStore(chain.cache / "requests").path(question.key).with_name(f"{question.key}.started")
+    code = (
+        "import sys; from pathlib import Path; from hypermix.llm.claim import take\n"
+        "take(Path(sys.argv[1]), lambda: None)"
+    )
+    path.parent.mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=True)
+    assert path.exists()
+    chain.augment(key)
+    found = receipt(chain, key)
+    assert (found["requests_paid"], found["requests_replayed"], found["requests_unknown"]) == (1, 3, 1)
+    assert not path.exists()
+
+
+def test_offline_replays_and_stops_at_the_first_missing_row(make_chain: MakeChain, gemma: Path) -> None:
+    overlay = {"mix": {"labels": "hard", "attempts": 1, "top_p": 0.75}}
+    chain, key = drawn_chain(make_chain, "mix", augmenters=overlay, offline=True)
+    good = " a bright film (Sentiment: Positive)"
+    store_answers(chain, key, gemma, {Slot(row, 0): good for row in (0, 1, 3)})
+    (question,) = questions(chain, key, gemma, [Slot(2, 0)])
+    with pytest.raises(LlmError, match=f"offline: the answer to request {question.key} \\(sample {question.sample}, "):
+        chain.augment(key)
+    store_answers(chain, key, gemma, {Slot(2, 0): good})
+    chain.augment(key)
+    found = receipt(chain, key)
+    assert (found["requests_paid"], found["requests_replayed"], found["rows_kept"]) == (0, 4, 4)
 
 
 # Label words.

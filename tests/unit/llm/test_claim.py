@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypermix.llm import claim as module
+from hypermix.llm.claim import SUFFIX, Claim, place, take
+
+KEY = "ab" * 32
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / f"{KEY}{SUFFIX}"
+
+
+def nothing() -> str | None:
+    return None
+
+
+def claim(root: Path, stored: Callable[[], str | None] = nothing, lifetime: float = 60.0) -> Claim:
+    found = take(root, stored, lifetime)
+    assert isinstance(found, Claim)
+    return found
+
+
+def leave(root: Path) -> None:
+    """Claim and lose it."""
+    with claim(root):
+        pass
+
+
+def names(root: Path) -> list[str]:
+    return sorted(path.name for path in root.parent.iterdir())
+
+
+def token(path: Path) -> str:
+    return str(json.loads(path.read_bytes())["token"])
+
+
+def write_claim(path: Path, mark: str = "0123456789abcdef", expires: float | None = None, **owner: Any) -> None:
+    """Write the claim of another process: of this machine and dead, unless told otherwise."""
+    born = {"host": socket.gethostname(), "place": place(), "pid": dead_pid(), "born": "1", **owner}
+    now = time.time()
+    told = {"token": mark, "owner": born, "started": now, "expires": now + 60 if expires is None else expires}
+    path.write_text(json.dumps(told), encoding="utf-8")
+
+
+def dead_pid() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def is_waiting(root: Path, seconds: float = 0.3) -> bool:
+    """Tell whether a claim is respected, and end the wait by an answer."""
+    until = time.monotonic() + seconds
+    found = take(root, lambda: "answer" if time.monotonic() > until else None, 60.0)
+    if isinstance(found, Claim):
+        with found:
+            found.withdraw()
+        return False
+    return found == "answer"
+
+
+# One owner.
+
+
+def test_claim_tells_its_owner(root: Path) -> None:
+    before = time.time()
+    with claim(root, lifetime=50.0) as held:
+        told = json.loads(root.read_bytes())
+        assert held.unknown == 0
+    assert told["owner"]["host"] == socket.gethostname()
+    assert told["owner"]["pid"] == os.getpid()
+    assert before <= told["started"] <= time.time()
+    assert told["expires"] == told["started"] + 50.0
+    assert len(told["token"]) == 16
+    assert names(root) == [root.name]
+
+
+def test_tokens_differ(root: Path) -> None:
+    found = set()
+    for _ in range(5):
+        with claim(root) as held:
+            found.add(token(root))
+            held.withdraw()
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("end", [Claim.settle, Claim.withdraw])
+def test_ended_claim_leaves_nothing(root: Path, end: Callable[[Claim], None]) -> None:
+    with claim(root) as held:
+        end(held)
+    assert names(root) == []
+
+
+def test_live_claim_is_respected(root: Path) -> None:
+    with claim(root):
+        assert is_waiting(root)
+    assert not is_waiting(root)
+
+
+def test_answer_that_came_before_the_claim_is_taken(root: Path) -> None:
+    looked = iter(["answer"])
+    assert take(root, lambda: next(looked)) == "answer"
+    assert names(root) == []
+
+
+def test_end_of_a_claim_lets_the_next_one_in(root: Path) -> None:
+    held = claim(root)
+    threading.Timer(0.2, held.withdraw).start()
+    with claim(root) as found:
+        assert found.unknown == 0
+        found.settle()
+    assert names(root) == []
+
+
+def test_full_folder_of_claims_is_cheap(root: Path) -> None:
+    started = time.perf_counter()
+    for _ in range(50):
+        with claim(root) as held:
+            held.settle()
+    assert time.perf_counter() - started < 5.0
+
+
+# Lost claims.
+
+
+def test_claim_left_by_this_process_is_lost(root: Path) -> None:
+    leave(root)
+    with claim(root) as held:
+        assert held.unknown == 1
+        assert names(root) == sorted([root.name, f"{KEY}.{token(root)}{SUFFIX}"])
+        held.settle()
+    assert names(root) == []
+
+
+def test_each_lost_claim_is_counted(root: Path) -> None:
+    for _ in range(4):
+        leave(root)
+    with claim(root) as held:
+        assert held.unknown == 4
+        held.withdraw()
+    assert len(names(root)) == 4
+    with claim(root) as held:
+        assert held.unknown == 4
+        held.settle()
+    assert names(root) == []
+
+
+def test_claim_of_a_dead_process_is_lost(root: Path) -> None:
+    write_claim(root)
+    with claim(root) as held:
+        assert held.unknown == 1
+
+
+def test_claim_of_a_killed_process_is_lost(root: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from hypermix.llm.claim import take\n"
+        "take(Path(sys.argv[1]), lambda: None, 60.0); print(flush=True); time.sleep(60)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code, str(root)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert is_waiting(root)
+        process.kill()
+        with claim(root) as held:  # a zombie until its parent asks for it
+            assert held.unknown == 1
+
+
+def test_process_with_an_id_given_anew_is_another(root: Path) -> None:
+    write_claim(root, pid=os.getppid(), born="1")
+    assert not is_waiting(root)
+
+
+def test_live_process_is_respected_until_its_claim_expires(root: Path) -> None:
+    born = module._born(os.getppid())
+    assert born is not None
+    write_claim(root, pid=os.getppid(), born=born)
+    assert is_waiting(root)
+    write_claim(root, pid=os.getppid(), born=born, expires=time.time() - 1)
+    assert not is_waiting(root)
+
+
+@pytest.mark.parametrize("other", [{"place": "another machine"}, {"place": f"{place()}1"}, {"place": None}])
+def test_claim_of_another_place_holds_until_it_expires_by_any_clock(root: Path, other: dict[str, Any]) -> None:
+    for expires in (time.time() + 5, time.time() - 200):  # its clock may be behind
+        write_claim(root, expires=expires, **other)
+        assert is_waiting(root)
+    write_claim(root, expires=time.time() - 400, **other)
+    assert not is_waiting(root)
+
+
+@pytest.mark.parametrize("pid", [None, "1", 0, -1, 2**40])
+def test_claim_of_no_process_is_lost(root: Path, pid: object) -> None:
+    write_claim(root, pid=pid)
+    assert not is_waiting(root)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"token": "../../x", "owner": {}, "expires": 1}', b"\xff" * 9]
+)
+def test_unreadable_claim_is_lost_after_a_while(root: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_UNWRITTEN", 0.4)
+    root.write_bytes(content)
+    assert is_waiting(root, 0.2)
+    with claim(root) as held:
+        assert held.unknown == 1
+        held.settle()
+    assert names(root) == []
+
+
+# Where there are no links.
+
+
+def refuse_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+
+
+def test_without_links_names_are_exclusive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_links(monkeypatch)
+    with claim(root) as held:
+        assert token(root)
+        assert names(root) == [root.name]
+        assert is_waiting(root)
+        held.settle()
+    leave(root)
+    with claim(root) as held:
+        assert held.unknown == 1
+
+
+def test_link_whose_answer_was_lost_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An NFS server links, its answer is lost, and the client asks again.
+    link = Path.hardlink_to
+
+    def link_twice(path: Path, target: Path) -> None:
+        link(path, target)
+        link(path, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", link_twice)
+    with claim(root) as held:
+        assert names(root) == [root.name]
+        held.settle()
+
+
+def test_stale_handle_is_no_claim(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(path: Path) -> bytes:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "read_bytes", stale)
+    assert module._read_chain(root) == []
+
+
+# Many at once.
+
+RACER = """
+import sys, time
+from pathlib import Path
+from hypermix.llm.claim import Claim, take
+folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
+while not (folder / "go").exists():
+    time.sleep(0.001)
+won = 0
+for number in range(rounds):
+    answer = folder / f"{number}.answer"
+    found = take(folder / f"{number}.started", lambda: answer.read_text() if answer.exists() else None, 60.0)
+    if isinstance(found, Claim):
+        with found:
+            won += 1
+            draft = folder / f"{number}.draft"
+            with draft.open("x") as stream:
+                stream.write(str(found.unknown))
+            draft.rename(answer)
+            found.settle()
+print(won)
+"""
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_of_four_racers_one_wins_each_claim(tmp_path: Path, lost: int) -> None:
+    rounds = 60
+    for number in range(rounds):
+        path = tmp_path / f"{number}{SUFFIX}"
+        for step in range(lost):
+            mark = f"{step:016x}"
+            write_claim(path, mark)
+            path = tmp_path / f"{number}.{mark}{SUFFIX}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", RACER, str(tmp_path), str(rounds)]
+    racers = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    time.sleep(0.5)
+    (tmp_path / "go").touch()
+    won = [int(racer.communicate(timeout=60)[0]) for racer in racers]
+    assert sum(won) == rounds
+    assert {path.read_text() for path in tmp_path.glob("*.answer")} == {str(lost)}
+    assert list(tmp_path.glob(f"*{SUFFIX}")) == []
