@@ -23,6 +23,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.serving import serving
+
 Files = Mapping[str, bytes]
 INVALID_TOKEN = "hf_invalid"
 """A token that the hub knows nothing of."""
@@ -134,14 +136,8 @@ def hub(repositories: Mapping[str, Repository]) -> Iterator[HubServer]:
     server.daemon_threads = True
     told = HubServer(f"http://127.0.0.1:{server.server_address[1]}", dict(repositories))
     server.RequestHandlerClass = _handler(told, threading.Lock())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(told: HubServer, lock: threading.Lock) -> type[BaseHTTPRequestHandler]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.serving import serving
+
 
 def completion(text: str = " a fine film (Sentiment: Positive)", **more: Any) -> str:
     """Word an answer of a completions endpoint."""
@@ -90,11 +92,5 @@ def loopback() -> Iterator[Loopback]:
             """Stay silent."""
 
     server.RequestHandlerClass = Handler
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

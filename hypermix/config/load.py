@@ -17,6 +17,7 @@ from hypermix.config.dataset import AnyDataset, FileDataset
 from hypermix.config.model import AnyAugmenter, AnyClassifier, AnyLlm, Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
 from hypermix.errors import ConfigError, accepted
+from hypermix.files import is_url
 from hypermix.packages import is_path
 from hypermix.tables import KEYS
 
@@ -88,7 +89,7 @@ def check_files(config: Config) -> None:
         for name, dataset in config.datasets.items()
         if isinstance(dataset, FileDataset)
         for split in _SPLITS
-        if (path := getattr(dataset, split)) is not None and not _is_url(path)
+        if (path := getattr(dataset, split)) is not None and not is_url(path)
     }
     for section, models in (("llms", config.llms), ("classifiers", config.classifiers)):
         named |= {
@@ -98,10 +99,6 @@ def check_files(config: Config) -> None:
     if missing:
         here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
         raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
-
-
-def _is_url(path: str) -> bool:
-    return "://" in path
 
 
 def _is_gone(path: str) -> bool:
@@ -302,7 +299,7 @@ def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
         for split, path in paths.items():
             if path.lower().startswith("file://"):
                 yield f"{where}.{split}: {path!r} is a URL of this machine; wanted is the path alone"
-            elif _is_url(path) and _SECRET.search(path):
+            elif is_url(path) and _SECRET.search(path):
                 yield (
                     f"{where}.{split}: the URL holds a password or a key, which would stand in the results and the "
                     "report; wanted is one without, or a file that you downloaded"
@@ -326,7 +323,7 @@ def _is_encoding(name: str) -> bool:
 
 def _format_suffix(path: str) -> str:
     try:
-        name = PurePosixPath(urlsplit(path).path if _is_url(path) else path)
+        name = PurePosixPath(urlsplit(path).path if is_url(path) else path)
     except ValueError:  # a broken address in brackets
         return ""
     return name.with_suffix("").suffix if name.suffix in _COMPRESSED else name.suffix

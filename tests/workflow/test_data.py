@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import yaml
 from hypermix import tables
 from hypermix.files import read_provenance
 from tests.hub import Repository, card, hub, parquet
+from tests.serving import serving
 from tests.workflow.conftest import Workspace, review_rows, write_csv
 
 SPLITS = ("train", "validation", "test")
@@ -126,14 +126,8 @@ def web(folder: Path) -> Iterator[str]:
             """Stay silent."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(server) as url:
+        yield url
 
 
 def test_a_url_is_fetched_once(plain: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:

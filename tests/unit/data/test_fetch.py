@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +20,7 @@ from hypermix.data.rows import Columns, clean_batches
 from hypermix.errors import DataError
 from hypermix.files import is_url
 from hypermix.hashing import file_digest
+from tests.serving import serving
 
 CSV = b"text,label\nx,a\ny,b\n"
 COLUMNS = Columns(["text"], "label")
@@ -81,12 +81,9 @@ class Server(ThreadingHTTPServer):
 @pytest.fixture(scope="module")
 def running() -> Iterator[Server]:
     """Run one server for all tests of this module."""
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = Server()
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
