@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from hypermix.records import Completion, Example, Request, SyntheticRow, Task
+from hypermix.records import Abilities, Completion, Example, Request, SyntheticRow, Task
 from hypermix.registry import Registry
 
 
@@ -31,18 +31,29 @@ class Augmenter(Protocol):
     def n_rows(self, n_examples: int) -> int:
         """Return how many synthetic rows a subsample of this many rows gets."""
 
-    def plan(self, examples: Sequence[Example], seed: int, slots: Sequence[Slot]) -> list[Request]:
-        """Return one request a slot; an empty list if no language model is needed."""
+    def plan(self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
+        """Return what to ask next for a slot.
+
+        Args:
+            examples: The rows of the subsample.
+            seed: The data seed or trial seed of the draw.
+            slot: Which try at which row.
+            answers: What was answered so far to this slot, in the order of the requests.
+
+        Returns:
+            Requests that may be asked at once; none if nothing is left to ask, so that the slot can be harvested.
+        """
 
     def harvest(
-        self, examples: Sequence[Example], seed: int, slots: Sequence[Slot], completions: Sequence[Completion]
-    ) -> list[SyntheticRow]:
-        """Return one row a slot, kept or not, from the answers in the order of the slots."""
+        self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]
+    ) -> SyntheticRow:
+        """Return the row of a slot, kept or not, from all its answers in the order of their requests."""
 
 
-Factory = Callable[[Mapping[str, Any], Task], Augmenter]
+Factory = Callable[[Mapping[str, Any], Task, Abilities | None], Augmenter]
 AUGMENTERS: Registry[Factory] = Registry("augmentation method")
-"""Makes an augmenter from its settings in the config and the wording of its dataset, by its method."""
+"""Makes an augmenter from its settings in the config, the wording of its dataset and what its endpoint takes, by its
+method. There are no abilities where no language model is asked."""
 
 
 def count_rows(n_examples: int, multiplier: float) -> int:

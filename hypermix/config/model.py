@@ -6,31 +6,20 @@ The JSON schema, `config/README.md` and each rule's slice come from it. Defaults
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
 from hypermix.config.dataset import AnyDataset
-from hypermix.config.setting import NAME_PATTERN, Settings, setting
-from hypermix.errors import accepted
-from hypermix.packages import ENCODERS, LANGUAGE_MODELS, package_name
+from hypermix.config.llm import AnyLlm, Budget
+from hypermix.config.setting import NAME_PATTERN, Settings, package_check, setting
+from hypermix.packages import ENCODERS
 from hypermix.seeding import MAX_SEED
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^{}]*[^{}/]$")]
-
-
-def _check_package(known: Mapping[str, str]) -> AfterValidator:
-    def check(model: str) -> str:
-        name = package_name(model)
-        if name is not None and name not in known:
-            raise ValueError(f"a model that a package carries; {accepted(name, known)}")
-        return model
-
-    return AfterValidator(check)
 
 
 class Subsample(Settings):
@@ -86,19 +75,6 @@ class Seeds(Settings):
     )
 
 
-class EmbeddedLlm(Settings):
-    """A language model that runs here, in llama.cpp's server: no key, no network, no price."""
-
-    api: Literal["embedded"] = setting(..., "augment", "The kind of endpoint.")
-    model: Annotated[str, _check_package(LANGUAGE_MODELS)] = setting(
-        "package:gemma3-270m",
-        "augment",
-        "A GGUF file, or `package:gemma3-270m`, which a package carries.",
-        min_length=1,
-    )
-    context: int = setting(4096, "augment", "The longest prompt with its answer.", unit="tokens", ge=128)
-
-
 class Augmenter(Settings):
     """What every augmenter has."""
 
@@ -134,6 +110,15 @@ class Gpt3Mix(Augmenter):
         "augment",
         "`soft` labels are the probabilities of the label words; `hard` is the word that was written.",
     )
+    label_source: Literal["logprobs", "scoring", "classify", "decisions", "vote", "hard"] | None = setting(
+        None,
+        "augment",
+        "Where soft labels come from. `logprobs`: the probabilities at the label word of the generated row. `scoring`: "
+        "those of every label word after the text, where the endpoint tells those of a prompt. `classify`: a second "
+        "request that asks for the label alone. `decisions`: OpenAI's Decisions endpoint. `vote`: `votes` draws of the "
+        "label. `hard`: none. null: `logprobs` for soft labels, `hard` for hard ones.",
+    )
+    votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
     sampling: Literal["uniform"] = setting(
         "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
     )
@@ -145,12 +130,18 @@ class Gpt3Mix(Augmenter):
     )
     attempts: int = setting(3, "augment", "How often a row is asked for until an answer can be used.", ge=1, le=100)
 
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if self.labels == "hard" and self.label_source not in {None, "hard"}:
+            raise ValueError(f"labels: soft for label_source: {self.label_source}; labels is hard")
+        return self
+
 
 class Finetune(Settings):
     """Fine-tuning of an encoder with soft cross-entropy; the defaults are the reference's recipe."""
 
     method: Literal["finetune"] = setting(..., "train", "The kind of classifier.")
-    model: Annotated[str, _check_package(ENCODERS)] = setting(
+    model: Annotated[str, package_check(ENCODERS)] = setting(
         "package:minilm-l6",
         "train",
         "`package:minilm-l6` (all-MiniLM-L6-v2, which a package carries), a folder, or a model id of the hub. Weights "
@@ -205,7 +196,6 @@ class Threads(Settings):
     )
 
 
-AnyLlm = Annotated[EmbeddedLlm, Field()]
 AnyAugmenter = Annotated[NoAugmentation | Duplicate | Gpt3Mix, Field(discriminator="method")]
 AnyClassifier = Annotated[Finetune, Field()]
 
@@ -230,6 +220,7 @@ class Config(Settings):
         description="A run that matches one of these partial keys is left out.",
         json_schema_extra={"stage": "aggregate"},
     )
+    budget: Budget = setting(Budget(), None, "Caps on what hosted language models may cost.")
     report: Report = setting(Report(), None, "How results are judged and shown.")
     threads: Threads = setting(Threads(), None, "Threads a job asks for.")
     results: Folder = setting("results", "runtime", "The folder of all outputs.")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from hypermix.errors import accepted
+from hypermix.packages import package_name
 
 Stage = Literal["prepare", "subsample", "augment", "train", "evaluate", "aggregate", "runtime"]
 """The stage that runs again when a setting changes; `runtime` settings change no result."""
@@ -36,3 +40,15 @@ def setting(default: Any, stage: Stage | None, doc: str, *, unit: str | None = N
     if isinstance(default, (list, dict)):
         return Field(default_factory=lambda: type(default)(default), description=doc, json_schema_extra=extra, **bounds)
     return Field(default, description=doc, json_schema_extra=extra, **bounds)
+
+
+def package_check(known: Mapping[str, str]) -> AfterValidator:
+    """Return a check that a model named `package:` is one that a package carries."""
+
+    def check(model: str) -> str:
+        name = package_name(model)
+        if name is not None and name not in known:
+            raise ValueError(f"a model that a package carries; {accepted(name, known)}")
+        return model
+
+    return AfterValidator(check)
