@@ -51,7 +51,7 @@ _WORDS = {
     "sampling": r"temperature|top_p",
     "max_tokens": r"max_tokens|max_completion_tokens",
 }
-"""What an endpoint calls a setting when it refuses it, in the order in which settings are given up when it does not say."""
+"""What an endpoint calls a setting that it refuses; the order is that of giving up where it does not say."""
 
 _TOLD = {
     "logprobs": "no log-probabilities",
@@ -172,14 +172,9 @@ def _observe(asked: Abilities, found: Completion) -> Abilities:
     tops = [len(token.top) for choice in found.choices for token in choice.tokens]
     logprobs = min(asked.logprobs, max(tops, default=0))
     echoed = asked.echo and found.text.startswith(_PROMPT) and _covers(found)
-    structured = asked.structured and all(_is_row(choice.text) for choice in found.choices)
-    return replace(
-        asked, logprobs=logprobs, echo=echoed, structured=structured, n=asked.n and len(found.choices) == _draws(asked)
-    )
-
-
-def _draws(asked: Abilities) -> int:
-    return 2 if asked.n else 1
+    # An answer that was cut, as by long thinking, shows nothing of its form.
+    structured = asked.structured and all(_is_row(one.text) or one.finish_reason == "length" for one in found.choices)
+    return replace(asked, logprobs=logprobs, echo=echoed, structured=structured)
 
 
 def _covers(found: Completion) -> bool:

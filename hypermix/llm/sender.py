@@ -83,6 +83,7 @@ class Sender:
                     return _refused(self._word_wait(error, wait), unknown=unknown)
                 await self._cool(wait)
             except RefusedError as error:
+                unknown += error.unknown
                 if error.fatal and error.param is None:
                     self.stop()
                 told = f"{self._endpoint.name} refused: {error.message}"
@@ -154,7 +155,7 @@ class Sender:
             self._reserved -= 1
 
     async def _reserve(self, body: Mapping[str, Any]) -> Reservation | None:
-        """Reserve the most that a request can cost; requests under way may give something back before the cap is met."""
+        """Reserve the most that a request can cost; before a cap is met, those under way may give something back."""
         most = most_tokens(body)
         while True:
             before = self._reserved

@@ -73,8 +73,16 @@ class RefusedError(WireError):
         filtered: Whether a content policy refused this very text.
     """
 
-    def __init__(self, message: str, *, fatal: bool = True, param: str | None = None, filtered: bool = False) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        fatal: bool = True,
+        param: str | None = None,
+        filtered: bool = False,
+        unknown: bool = False,
+    ) -> None:
+        super().__init__(message, unknown=unknown)
         self.fatal = fatal
         self.param = param
         self.filtered = filtered
@@ -166,14 +174,19 @@ class Wire:
     def _read(self, path: str, body: Mapping[str, Any], response: httpx2.Response) -> Answer:
         text = response.text
         if path in _APIS:
-            try:
-                check_answer(path, text, int(body.get("n", 1)))
-            except LlmError as error:
-                # It came with status 200, so it may be billed.
-                raise FailedError(self._shown(error), unknown=True) from None
+            self._check(path, text, int(body.get("n", 1)))
         key = self.endpoint.api_key
         named = {name.lower(): value for name, value in response.headers.items() if _KEPT_HEADERS.fullmatch(name)}
         return Answer(text, {name: value for name, value in named.items() if not key or key not in value})
+
+    def _check(self, path: str, text: str, draws: int) -> None:
+        """Refuse what is no answer; it came with status 200, so it may be billed."""
+        try:
+            check_answer(path, text, draws)
+        except LlmError as error:
+            if draws > 1 and _is_answer(path, text):
+                raise RefusedError(f"it gave one answer where n asked for {draws}", param="n", unknown=True) from None
+            raise FailedError(self._shown(error), unknown=True) from None
 
     def _read_error(self, error: openai.APIStatusError) -> WireError:
         """Tell what kind of refusal a status is, in one sentence with what to do."""
@@ -195,6 +208,14 @@ class Wire:
         text = " ".join(str(error).split()) or type(error).__name__
         key = self.endpoint.api_key
         return (text.replace(key, "[key]") if key else text)[:_SHOWN_CHARACTERS]
+
+
+def _is_answer(path: str, text: str) -> bool:
+    try:
+        check_answer(path, text)
+    except LlmError:
+        return False
+    return True
 
 
 def _refusal(status: int, code: str, told: str, param: str | None) -> str:
