@@ -21,7 +21,7 @@ class Endpoint:
         longest_wait: Longest pause in seconds that an endpoint may ask for.
         requests_per_min: Most requests a minute; None for no limit.
         tokens_per_min: Most tokens a minute; None for no limit.
-        pace: Folder of the limits that jobs share; None for a server of this job alone.
+        shared: Folder of the limits that jobs share; None for a server of this job alone.
         ledger: File of what was spent; None for a server that costs nothing.
         caps: The caps of the config: ``usd``, ``requests``, ``tokens``.
         rate: ``input`` and ``output`` dollars a million tokens; None if unknown.
@@ -36,7 +36,12 @@ class Endpoint:
     longest_wait: float = 600.0
     requests_per_min: float | None = None
     tokens_per_min: float | None = None
-    pace: str | None = None
+    shared: str | None = None
     ledger: str | None = None
     caps: Mapping[str, Any] | None = None
     rate: Mapping[str, float] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit a minute."""
+        return self.requests_per_min is not None or self.tokens_per_min is not None

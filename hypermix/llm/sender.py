@@ -14,26 +14,42 @@ import os
 import random
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hypermix.errors import BudgetError
+from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.answer import read_usage
 from hypermix.llm.endpoint import Endpoint
-from hypermix.llm.ledger import Caps, Ledger, Reservation
-from hypermix.llm.pace import Pace, Slots, Width
-from hypermix.llm.price import Rate, likely_tokens, most_tokens
+from hypermix.llm.ledger import Caps, Cost, Ledger, Reservation
+from hypermix.llm.pace import Booking, Pace
+from hypermix.llm.price import Rate, Tokens, likely_tokens, most_tokens
 from hypermix.llm.store import Answer
-from hypermix.llm.wire import FailedError, OverloadedError, RefusedError, Wire
+from hypermix.llm.width import Slots, Width
+from hypermix.llm.wire import FailedError, OverloadedError, RefusedError, Wire, WireError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SLOT_PAUSE = 0.02
 _LINE_BYTES = 1 << 30
 
 
+@dataclass(eq=False)
+class _Job:
+    """A question on its way, and what became of it so far."""
+
+    path: str
+    body: Mapping[str, Any]
+    reply: Callable[[dict[str, Any]], None]
+    unknown: int = 0
+    failures: int = 0
+    waited: float = 0.0
+
+
 class Sender:
-    """Sends questions as fast as the endpoint and the limits allow.
+    """Sends questions as fast as the endpoint and the limits allow. Used by one event loop.
 
     Args:
         endpoint: How it is asked.
@@ -44,155 +60,198 @@ class Sender:
         self._endpoint = endpoint
         self._wire = wire
         self._width = Width(endpoint.concurrency)
-        self._pace = self._slots = self._ledger = None
-        if endpoint.pace is not None:
-            folder = Path(endpoint.pace)
-            self._pace = Pace(folder, endpoint.requests_per_min, endpoint.tokens_per_min)
-            self._slots = Slots(folder, endpoint.concurrency)
-        if endpoint.ledger is not None:
-            self._ledger = Ledger(Path(endpoint.ledger), Caps(**(endpoint.caps or {})))
+        self._pace: Pace | None = None
+        self._slots: Slots | None = None
+        if endpoint.shared is not None:
+            # Whoever shares a model at an address shares its limits.
+            name, folder = f"{endpoint.base_url} {endpoint.name}", Path(endpoint.shared)
+            self._pace = Pace(folder, name, endpoint.requests_per_min, endpoint.tokens_per_min)
+            self._slots = Slots(folder, name, endpoint.concurrency)
+        self._ledger = Ledger(Path(endpoint.ledger), Caps(**(endpoint.caps or {}))) if endpoint.ledger else None
         self._rate = Rate(**endpoint.rate) if endpoint.rate else Rate()
-        self._active = self._reserved = 0
-        self._free = asyncio.Condition()
+        self._queue: deque[_Job] = deque()
+        self._short: list[_Job] = []
+        self._later: dict[_Job, asyncio.TimerHandle] = {}
+        self._workers: set[asyncio.Task[None]] = set()
+        self._reserved = 0
         self._stopped = asyncio.Event()
         self._random = random.Random()  # noqa: S311 - spreads retries, and changes no result
 
-    def stop(self) -> None:
-        """Send nothing more."""
-        self._stopped.set()
-
-    async def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return an answer, or why there is none, as an object of the output.
+    def ask(self, path: str, body: Mapping[str, Any], reply: Callable[[dict[str, Any]], None]) -> None:
+        """Take a question.
 
         Args:
             path: See `Wire.send`.
             body: The whole body.
+            reply: Gets the answer, or why there is none, as an object of the output; called once.
         """
-        unknown, failures, waited = 0, 0, 0.0
-        while not self._stopped.is_set():
-            try:
-                answer = await self._try(path, body)
-            except BudgetError as error:
+        self._put(_Job(path, body, reply))
+
+    def stop(self) -> None:
+        """Send nothing more; requests under way are still answered."""
+        self._stopped.set()
+        for timer in self._later.values():
+            timer.cancel()
+        for job in [*self._queue, *self._short, *self._later]:
+            self._drop(job)
+        self._queue.clear()
+        self._short.clear()
+        self._later.clear()
+
+    def _put(self, job: _Job) -> None:
+        self._later.pop(job, None)
+        if self._stopped.is_set():
+            self._drop(job)
+            return
+        self._queue.append(job)
+        self._hire()
+
+    def _drop(self, job: _Job) -> None:
+        job.reply(_refused("the job ends", unknown=job.unknown, unsent=not job.unknown, fatal=False))
+
+    def _hire(self) -> None:
+        while len(self._workers) < min(self._width.now, len(self._workers) + len(self._queue)):
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._dismiss)
+
+    def _dismiss(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        worker.result()  # a mistake in this module must not be silent
+        self._hire()
+
+    async def _work(self) -> None:
+        """Send one question after the other, on a connection that stays warm, while there is room for a worker."""
+        while self._queue and len(self._workers) <= self._width.now:
+            await self._serve(self._queue.popleft())
+            self._hire()
+
+    async def _serve(self, job: _Job) -> None:
+        try:
+            answer = await self._send(job)
+        except BudgetError as error:
+            self._wait_for_room(job, error)
+        except OverloadedError as error:
+            self._cool(job, error)
+        except RefusedError as error:
+            job.unknown += error.unknown
+            if error.fatal and error.param is None:
                 self.stop()
-                return _refused(str(error), unknown=unknown, unsent=not unknown, budget=True)
-            except OverloadedError as error:
-                wait = self._backoff(failures) if error.wait is None else error.wait
-                failures, waited = failures + 1, waited + wait
-                if waited > self._endpoint.longest_wait:
-                    self.stop()
-                    return _refused(self._word_wait(error, wait), unknown=unknown)
-                await self._cool(wait)
-            except RefusedError as error:
-                unknown += error.unknown
-                if error.fatal and error.param is None:
-                    self.stop()
-                told = f"{self._endpoint.name} refused: {error.message}"
-                return _refused(told, unknown=unknown, fatal=error.fatal, param=error.param, filtered=error.filtered)
-            except FailedError as error:
-                unknown, failures = unknown + error.unknown, failures + 1
-                if failures >= self._endpoint.tries:
-                    self.stop()
-                    return _refused(self._word_failure(error, failures), unknown=unknown)
-                await self._sleep(self._backoff(failures - 1))
-            else:
-                if answer is not None:
-                    return {"response": answer.response, "headers": dict(answer.headers), "unknown": unknown}
-        return _refused("the job ends", unknown=unknown, unsent=not unknown, fatal=False)
-
-    async def _try(self, path: str, body: Mapping[str, Any]) -> Answer | None:
-        """Send once, when the limits allow; None if the job ends before."""
-        async with self._free:
-            await self._free.wait_for(lambda: self._active < self._width.now() or self._stopped.is_set())
-            self._active += 1
-        try:
-            return await self._send(path, body)
-        finally:
-            async with self._free:
-                self._active -= 1
-                self._free.notify_all()
-
-    async def _send(self, path: str, body: Mapping[str, Any]) -> Answer | None:
-        slot = None
-        while self._slots is not None and slot is None:
-            if self._stopped.is_set():
-                return None
-            slot = self._slots.try_take()
-            if slot is None:
-                await self._sleep(_SLOT_PAUSE)
-        try:
-            return await self._spend(path, body)
-        finally:
-            if self._slots is not None and slot is not None:
-                self._slots.release(slot)
-
-    async def _spend(self, path: str, body: Mapping[str, Any]) -> Answer | None:
-        reserved = await self._reserve(body)
-        billed: Answer | None = None
-        kept = False
-        try:
-            guess = likely_tokens(body).total
-            if self._pace is not None:
-                await self._sleep(self._pace.reserve(guess))
-                while (pause := self._pace.paused()) > 0 and not self._stopped.is_set():
-                    await self._sleep(pause)
-            if self._stopped.is_set():
-                return None
-            started = self._width.started()
-            try:
-                billed = await self._wire.send(path, body)
-            except OverloadedError:
-                self._width.overloaded(started)
-                raise
-            except FailedError as error:
-                kept = error.unknown
-                raise
-            self._width.succeeded()
-            if self._pace is not None:
-                self._pace.correct(guess, read_usage(billed.response).total)
-            return billed
-        finally:
-            self._settle(reserved, billed, kept)
-            self._reserved -= 1
-
-    async def _reserve(self, body: Mapping[str, Any]) -> Reservation | None:
-        """Reserve the most that a request can cost; before a cap is met, those under way may give something back."""
-        most = most_tokens(body)
-        while True:
-            before = self._reserved
-            try:
-                found = self._ledger.reserve(self._rate.usd(most), most.total) if self._ledger else None
-            except BudgetError:
-                if before == 0 or self._stopped.is_set():
-                    raise
-                async with self._free:
-                    await self._free.wait_for(lambda: self._reserved < before or self._stopped.is_set())
-            else:
-                self._reserved += 1
-                return found
-
-    def _settle(self, reserved: Reservation | None, answer: Answer | None, kept: bool) -> None:
-        """Put what was billed in the place of what was reserved; what is perhaps billed stays reserved."""
-        if self._ledger is None or reserved is None or kept:
-            return
-        if answer is None:
-            self._ledger.release(reserved)
+            told = f"{self._endpoint.name} refused: {error.message}"
+            job.reply(
+                _refused(told, unknown=job.unknown, fatal=error.fatal, param=error.param, filtered=error.filtered)
+            )
+        except FailedError as error:
+            self._try_again(job, error)
+        except LlmError as error:  # the account cannot be kept
+            self.stop()
+            job.reply(_refused(str(error), unknown=job.unknown, unsent=not job.unknown))
         else:
-            used = read_usage(answer.response)
-            self._ledger.settle(reserved, self._rate.usd(used), used.total)
+            if answer is None:
+                self._drop(job)
+            else:
+                job.reply({"response": answer.response, "headers": dict(answer.headers), "unknown": job.unknown})
 
-    async def _cool(self, wait: float) -> None:
-        if self._pace is not None:
-            self._pace.pause(wait)
-        await self._sleep(wait)
-
-    async def _sleep(self, seconds: float) -> None:
-        """Wait, unless the job ends."""
-        if seconds <= 0:
+    def _wait_for_room(self, job: _Job, error: BudgetError) -> None:
+        """Meet a cap, unless requests under way may still give something back."""
+        if self._reserved:
+            self._short.append(job)
             return
+        self.stop()
+        job.reply(_refused(str(error), unknown=job.unknown, unsent=not job.unknown, budget=True))
+
+    def _cool(self, job: _Job, error: OverloadedError) -> None:
+        """Ask again later; what the endpoint asks for holds for all jobs."""
+        wait = self._backoff(job.failures) if error.wait is None else error.wait
+        job.failures, job.waited = job.failures + 1, job.waited + wait
+        if job.waited > self._endpoint.longest_wait:
+            self.stop()
+            job.reply(_refused(self._word_wait(error, wait), unknown=job.unknown))
+            return
+        if self._pace is not None and error.wait is not None:
+            self._pace.pause(wait)
+        self._delay(job, wait)
+
+    def _try_again(self, job: _Job, error: FailedError) -> None:
+        job.unknown, job.failures = job.unknown + error.unknown, job.failures + 1
+        if job.failures >= self._endpoint.tries:
+            self.stop()
+            job.reply(_refused(self._word_failure(error, job.failures), unknown=job.unknown))
+        else:
+            self._delay(job, self._backoff(job.failures - 1))
+
+    def _delay(self, job: _Job, seconds: float) -> None:
+        if self._stopped.is_set():
+            self._drop(job)
+        else:
+            self._later[job] = asyncio.get_running_loop().call_later(seconds, self._put, job)
+
+    async def _send(self, job: _Job) -> Answer | None:
+        """Send once, when the limits allow; None if the job ends before."""
+        slot = None
+        while self._slots is not None and (slot := self._slots.try_take()) is None:
+            await asyncio.sleep(_SLOT_PAUSE)
+            if self._stopped.is_set():
+                return None
         try:
-            await asyncio.wait_for(self._stopped.wait(), seconds)
-        except TimeoutError:
-            pass
+            return await self._spend(job)
+        finally:
+            if slot is not None:
+                slot.release()
+
+    async def _spend(self, job: _Job) -> Answer | None:
+        most = most_tokens(job.body)
+        reserved = self._ledger.reserve(self._rate.usd(most), most.total) if self._ledger else None
+        self._reserved += 1
+        answer: Answer | None = None
+        booking: Booking | None = None
+        unknown, mark = False, self._width.mark()
+        try:
+            booking = await self._turn(likely_tokens(job.body).total)
+            if not self._stopped.is_set():
+                mark = self._width.mark()
+                answer = await self._wire.send(job.path, job.body)
+                self._width.succeeded(mark)
+        except OverloadedError:
+            self._width.overloaded(mark)
+            raise
+        except WireError as error:
+            unknown = error.unknown
+            raise
+        finally:
+            used = read_usage(answer.response) if answer else Tokens()
+            if self._pace is not None and booking is not None and answer is not None:
+                self._pace.correct(booking, used.total)
+            self._settle(reserved, used, billed=answer is not None, unknown=unknown)
+        return answer
+
+    async def _turn(self, tokens: int) -> Booking | None:
+        """Wait until the limits allow a request, or the job ends."""
+        if self._pace is None:
+            return None
+        if not self._endpoint.limited and not self._pace.paused():
+            return None
+        turn = asyncio.ensure_future(self._pace.turn(tokens))
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({turn, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if turn.done():
+            return turn.result()
+        turn.cancel()
+        return None
+
+    def _settle(self, reserved: Reservation | None, used: Tokens, *, billed: bool, unknown: bool) -> None:
+        """Put what was billed in the place of what was reserved; what is perhaps billed stays reserved."""
+        self._reserved -= 1
+        if self._ledger is not None and reserved is not None and not unknown:
+            if billed:
+                self._ledger.settle(reserved, Cost(self._rate.usd(used), used.total))
+            else:
+                self._ledger.release(reserved)
+        self._queue.extendleft(self._short)
+        self._short.clear()
 
     def _backoff(self, failures: int) -> float:
         longest = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
@@ -233,6 +292,10 @@ def _refused(
     }
 
 
+def _number(write: Callable[[dict[str, Any]], None], n: int, told: dict[str, Any]) -> None:
+    write({"n": n, **told})
+
+
 async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], None]) -> None:
     """Answer questions until the lines end or a line says to stop.
 
@@ -243,19 +306,12 @@ async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], N
     endpoint = Endpoint(**json.loads(await lines.readline()))
     wire = Wire(endpoint)
     sender = Sender(endpoint, wire)
-    open_: set[asyncio.Task[None]] = set()
-
-    async def answer(question: Mapping[str, Any]) -> None:
-        write({"n": question["n"], **await sender.ask(question["path"], question["body"])})
-
     while line := await lines.readline():
         message = json.loads(line)
         if "stop" in message:
             sender.stop()
-            continue
-        task = asyncio.create_task(answer(message))
-        open_.add(task)
-        task.add_done_callback(open_.discard)
+        else:
+            sender.ask(message["path"], message["body"], partial(_number, write, message["n"]))
     # The job has what it wants, or it is dead and nobody will read an answer.
 
 

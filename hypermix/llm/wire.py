@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import ipaddress
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,8 @@ import openai
 from hypermix.errors import LlmError
 from hypermix.llm.answer import check_answer
 from hypermix.llm.endpoint import Endpoint
-from hypermix.llm.pace import exhausted_for, wait_of
 from hypermix.llm.store import Answer
+from hypermix.llm.waits import exhausted_for, wait_of
 from hypermix.records import CHAT, COMPLETIONS, DECISIONS
 
 _CONNECT_SECONDS = 10.0
@@ -195,7 +196,7 @@ class Wire:
         if code in _NO_CREDIT or status == 402:
             return RefusedError(f"the account has no credit left: {told}; add credit there, and run again")
         if status == 429 and headers.get("x-should-retry") != "false":
-            waits = [wait_of(headers), exhausted_for(headers)]
+            waits = [wait_of(headers, time.time()), exhausted_for(headers)]
             return OverloadedError(told, max((wait for wait in waits if wait is not None), default=None))
         if status in {408, 409, 425} or (status >= 500 and headers.get("x-should-retry") != "false"):
             return FailedError(told)

@@ -98,6 +98,7 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
 
 def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
     """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
+    labels = settings.get("labels", "hard")
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, labels)
     for problem in find_problems(words, labels):

@@ -114,8 +114,6 @@ def _endpoint(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Endpoint:
     limits, rate = runtime["llm"]["limits"], _rate(runtime)
     base_url = llm["base_url"]
     key = read_key(runtime["llm"]["key"], base_url, KEY_VARIABLE, KEY_FILE)
-    # Whoever shares a key at an address shares its limits; the model has limits of its own.
-    shared = digest([base_url, llm["model"]])[:16]
     return Endpoint(
         name=llm["model"],
         base_url=base_url,
@@ -126,7 +124,7 @@ def _endpoint(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Endpoint:
         longest_wait=limits["longest_wait"],
         requests_per_min=limits["requests_per_min"],
         tokens_per_min=limits["tokens_per_min"],
-        pace=str(Path(runtime["cache"]) / "limits" / shared),
+        shared=str(Path(runtime["cache"]) / "limits"),
         ledger=str(ledger_path(runtime)),
         caps=runtime["budget"],
         rate=None if rate is None else {"input": rate.input, "output": rate.output},
