@@ -60,7 +60,9 @@ def _is_plain_url(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
+        # Readers of URLs differ on what stands behind an address in brackets.
+        plain = "[" not in parts.netloc or re.fullmatch(r"\[[0-9a-fA-F:.]+\](:[0-9]+)?", parts.netloc)
+        return bool(parts.hostname and plain) and parts.port != 0
     except ValueError:  # a broken address in brackets, or no port
         return False
 
@@ -107,7 +109,10 @@ Day = Annotated[date, BeforeValidator(_as_day)]
 
 
 class KeyPlace(Settings):
-    """Where the key of an endpoint is, one of both; the key itself never stands in a config."""
+    """Where the key of an endpoint is, by `env` or by `file`; the key itself never stands in a config.
+
+    Over `http://` it goes to this machine and private networks alone.
+    """
 
     env: Variable | None = setting(None, "runtime", "The environment variable that holds it, in capitals.")
     file: str | None = setting(

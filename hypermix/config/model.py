@@ -114,9 +114,10 @@ class Gpt3Mix(Augmenter):
         None,
         "augment",
         "Where soft labels come from. `logprobs`: the probabilities at the label word of the generated row. `scoring`: "
-        "those of every label word after the text, where the endpoint tells those of a prompt. `classify`: a second "
-        "request that asks for the label alone. `decisions`: OpenAI's Decisions endpoint. `vote`: `votes` draws of the "
-        "label. `hard`: nowhere, beside `labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
+        "those of every label word after the text, by `transformers`, and by `completions` where the endpoint tells "
+        "those of a prompt. `classify`: a second request that asks for the label alone. `decisions`: OpenAI's "
+        "Decisions endpoint, beside `chat`. `vote`: `votes` draws of the label. `hard`: nowhere, beside "
+        "`labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
     )
     votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
     sampling: Literal["uniform"] = setting(
