@@ -62,7 +62,9 @@ def model_files(model):
     """Name the files of a model that lies here, so that a new one under an old name is noticed."""
     path = Path(model)
     if path.is_dir():
-        return sorted(str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"})
+        return sorted(
+            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
+        )
     return [model] if path.is_file() else []
 
 
