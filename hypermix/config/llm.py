@@ -192,9 +192,11 @@ class HostedLlm(Settings):
 
     @model_validator(mode="after")
     def _check_clear_text(self) -> Self:
-        if self.key is not None and self.base_url.startswith("http://") and not _is_near(self.base_url):
+        # OpenAI's own host is sent a key also where none is named.
+        keyed = self.key is not None or urlsplit(self.base_url).hostname == urlsplit(OPENAI).hostname
+        if keyed and self.base_url.startswith("http://") and not _is_near(self.base_url):
             raise ValueError(
-                "https:// in base_url beside key; over http:// the key would travel in the clear, which is for this "
+                "https:// in base_url where a key is sent; over http:// the key would travel in the clear, which is for this "
                 "machine and private networks alone"
             )
         return self

@@ -146,13 +146,18 @@ def test_a_key_never_goes_over_http_to_a_far_host(host: str) -> None:
     line = mistake(hosted(base_url=f"http://{host}/v1", key={"env": "A"}))
 
     assert line in {
-        "llms.luna: wanted is https:// in base_url beside key; over http:// the key would travel in the clear, which "
+        "llms.luna: wanted is https:// in base_url where a key is sent; over http:// the key would travel in the clear, which "
         "is for this machine and private networks alone",
         f"llms.luna.base_url: {A_URL}",
     }
 
 
-@pytest.mark.parametrize("host", ["api.openai.com", "8.8.8.8"])
+@pytest.mark.parametrize("host", ["api.openai.com", "API.OpenAI.com:80"])
+def test_openais_own_key_never_goes_over_http(host: str) -> None:
+    assert "in the clear" in mistake(hosted(base_url=f"http://{host}/v1"))
+
+
+@pytest.mark.parametrize("host", ["api.example.org", "8.8.8.8"])
 def test_without_a_key_or_with_tls_any_host_may_be_asked(host: str) -> None:
     assert loaded(base_url=f"http://{host}/v1").key is None
     assert loaded(base_url=f"https://{host}/v1", key={"file": "a"}).key is not None
