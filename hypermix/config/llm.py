@@ -196,8 +196,8 @@ class HostedLlm(Settings):
         keyed = self.key is not None or urlsplit(self.base_url).hostname == urlsplit(OPENAI).hostname
         if keyed and self.base_url.startswith("http://") and not _is_near(self.base_url):
             raise ValueError(
-                "https:// in base_url where a key is sent; over http:// the key would travel in the clear, which is for this "
-                "machine and private networks alone"
+                "https:// in base_url where a key is sent; over http:// the key would travel in the clear, which is "
+                "for this machine and private networks alone"
             )
         return self
 
