@@ -146,8 +146,8 @@ def test_a_key_never_goes_over_http_to_a_far_host(host: str) -> None:
     line = mistake(hosted(base_url=f"http://{host}/v1", key={"env": "A"}))
 
     assert line in {
-        "llms.luna: wanted is https:// in base_url where a key is sent; over http:// the key would travel in the clear, "
-        "which is for this machine and private networks alone",
+        "llms.luna: wanted is https:// in base_url where a key is sent; over http:// the key would travel in the "
+        "clear, which is for this machine and private networks alone",
         f"llms.luna.base_url: {A_URL}",
     }
 
