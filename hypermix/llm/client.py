@@ -23,8 +23,7 @@ from hypermix.records import Choice, Completion, Request
 
 _LOG = logging.getLogger(__name__)
 _SHOWN_PROMPT = 60
-_THREADS = 4
-"""Threads that write claims, and as many others that write answers; they wait for the disk, not for each other."""
+_THREADS = 4  # that write claims, and as many others that write answers: they wait for the disk, not for each other
 
 Outcome = Completion | Refusal | BaseException
 
@@ -211,12 +210,11 @@ class Client:
         found = self._look(question)
         if isinstance(found, Record):
             return found.answer
-        answer = None
         try:
             answer = find()
-        finally:
-            if answer is None:
-                _give_up(found)
+        except BaseException:
+            _give_up(found)
+            raise
         return self._store.finish(found, question, answer).answer
 
     def _ask_plainly(self, question: Question) -> Answer:
@@ -251,7 +249,7 @@ class Client:
         try:
             backend = self._connect()
             with self._changed:
-                if self._broken is not None:
+                if self._broken:
                     raise self._broken
                 self._open[question.key] = tag, found
         except BaseException:
@@ -369,7 +367,7 @@ class Client:
             self._changed.notify_all()
             count = len(self._open)
             if count and interrupted:
-                _LOG.info("interrupted; %d requests are under way, whose answers are waited for and stored", count)
+                _LOG.info("interrupted; %d requests are under way: their answers are waited for and stored", count)
                 _LOG.info("Ctrl-C again gives them up, though they may be paid")
             self._changed.wait_for(lambda: not (self._open or self._ending))
 

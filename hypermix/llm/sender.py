@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.answer import read_usage
@@ -324,7 +324,10 @@ def _refused(
 
 def _used(answer: Answer) -> Tokens:
     """Return what an answer was billed for, within what arithmetic bears: a server may claim anything."""
-    told = read_usage(answer.response)
+    try:
+        told = read_usage(answer.response)
+    except (ValueError, RecursionError):  # not one of the APIs
+        return Tokens()
     return Tokens(min(told.prompt, _MOST_TOKENS), min(told.completion, _MOST_TOKENS))
 
 
@@ -332,35 +335,41 @@ def _number(write: Callable[[dict[str, Any]], None], n: int, told: dict[str, Any
     write({"n": n, **told})
 
 
-async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], None]) -> None:
-    """Answer questions until the lines end or a line says to stop.
+async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], None], sender: Sender) -> None:
+    """Answer questions until the lines end; send no more when a line says to stop.
+
+    When they end, the job has what it wants, or it is dead and nobody will read an answer.
 
     Args:
-        lines: The settings, then ``{"n", "path", "body"}`` or ``{"stop": true}``, one JSON object a line.
+        lines: ``{"n", "path", "body"}`` or ``{"stop": true}``, one JSON object a line.
         write: Takes an object of the output, with the ``n`` of its question.
+        sender: Who sends them.
     """
-    endpoint = Endpoint(**json.loads(await lines.readline()))
-    wire = Wire(endpoint)
-    sender = Sender(endpoint, wire)
     while line := await lines.readline():
         message = json.loads(line)
         if "stop" in message:
             sender.stop()
         else:
             sender.ask(message["path"], message["body"], partial(_number, write, message["n"]))
-    # The job has what it wants, or it is dead and nobody will read an answer.
 
 
-async def _main() -> None:
+async def open_pipes(source: IO[Any], target: IO[Any]) -> tuple[asyncio.StreamReader, Callable[[dict[str, Any]], None]]:
+    """Return the lines of a pipe, and what writes an object as a line into another one."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader(limit=_LINE_BYTES)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    output, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), source)
+    output, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, target)
 
     def write(message: Mapping[str, Any]) -> None:
         output.write(json.dumps(message).encode() + b"\n")
 
-    await serve(lines, write)
+    return lines, write
+
+
+async def _main() -> None:
+    lines, write = await open_pipes(sys.stdin, sys.stdout)
+    endpoint = Endpoint(**json.loads(await lines.readline()))
+    await serve(lines, write, Sender(endpoint, Wire(endpoint)))
     os._exit(0)  # connections need no goodbye
 
 
