@@ -147,8 +147,8 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("reply", "wanted", "param"), REFUSALS, ids=lambda part: getattr(part, "body", None))
 def test_refusal_says_what_to_do(server: Loopback, reply: Reply, wanted: str, param: str | None) -> None:
+    server.replies = [reply]
     with pytest.raises(RefusedError, match=wanted) as caught:
-        server.replies = [reply]
         send(server)
     error = caught.value
     assert (error.fatal, error.filtered, error.unknown, error.param) == (True, False, False, param)
