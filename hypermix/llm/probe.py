@@ -47,11 +47,11 @@ _WORDS = {
     "stop": r"\bstop\b",
     "seed": r"\bseed\b",
     "penalties": r"frequency_penalty|penalt",
-    "n": r"\bn\b|num_choices|number of choices",
     "echo": r"\becho\b",
     "max_tokens": r"max_tokens|max_completion_tokens",
+    "n": r"\bn\b|num_choices|number of choices",
 }
-"""What an endpoint calls a setting that it refuses; what is missed most is first."""
+"""What an endpoint calls a setting that it refuses; what is missed most is first, and what is named by chance is last."""
 
 _TOLD = {
     "logprobs": "no log-probabilities",
