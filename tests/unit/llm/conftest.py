@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from hypermix.llm import remote
+from hypermix.llm import remote, sender
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import serve as serve_model
 from hypermix.llm.endpoint import Endpoint
@@ -92,8 +92,9 @@ class Thread:
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let senders run in threads."""
+    """Let senders run in threads, with short pauses between tries."""
     monkeypatch.setattr(remote, "_start", Thread)
+    monkeypatch.setattr(sender, "_FIRST_PAUSE", 0.02)
 
 
 def as_endpoint(server: Loopback | str, **more: Any) -> Endpoint:

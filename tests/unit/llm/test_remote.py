@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -326,18 +327,21 @@ def test_jobs_that_race_pay_once(tmp_path: Path, jobs: int) -> None:
 # Ctrl-C.
 
 JOB = """
-import logging, sys
+import logging, resource, sys, time
 from pathlib import Path
+from hypermix.errors import LlmError
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.remote import open_remote
 from hypermix.llm.store import RequestStore
 from hypermix.records import COMPLETIONS, Request
 logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
-url = sys.argv[1]
+url, limit = sys.argv[1], int(sys.argv[3])
+if limit:  # no file may be larger, as on a disk that is full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 llm = Llm("tiny", {"base_url": url}, lambda: open_remote(Endpoint("tiny", url, "made-up", 8, deadline=5.0)))
 try:
-    with Client(llm, RequestStore(Path(sys.argv[2]))) as client:
+    with Client(llm, RequestStore(Path(sys.argv[2]), patience=1.0)) as client:
         waiting = list(range(100))
         while True:
             while waiting and client.room:
@@ -346,14 +350,16 @@ try:
             client.take()
 except KeyboardInterrupt:
     sys.exit(130)
+except LlmError as error:
+    sys.exit(f"ended: {error}")
 """
 
 
-@pytest.fixture
-def job(server: Loopback, store: RequestStore) -> Iterator[subprocess.Popen[str]]:
+@contextmanager
+def running(server: Loopback, store: RequestStore, limit: int = 0) -> Iterator[subprocess.Popen[str]]:
     """Run a job in a group of its own, as a shell does."""
     with subprocess.Popen(
-        [sys.executable, "-c", JOB, server.base_url, str(store.folder)],
+        [sys.executable, "-c", JOB, server.base_url, str(store.folder), str(limit)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
         text=True,
@@ -363,6 +369,13 @@ def job(server: Loopback, store: RequestStore) -> Iterator[subprocess.Popen[str]
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def job(server: Loopback, store: RequestStore) -> Iterator[subprocess.Popen[str]]:
+    """Return a running job."""
+    with running(server, store) as process:
+        yield process
 
 
 def interrupt(job: subprocess.Popen[str]) -> None:
@@ -432,6 +445,27 @@ def test_a_killed_job_leaves_no_sender(server: Loopback, store: RequestStore, jo
     while any(_lives(pid) for pid in children) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(_lives(pid) for pid in children)
+
+
+def test_full_disk_is_waited_for_once_and_told(server: Loopback, store: RequestStore) -> None:
+    noise = random.Random(1).randbytes(9000).hex()
+    server.replies = [Reply(completion(noise))]
+    with running(server, store, limit=700) as job:
+        while len(server.requests) < 8:
+            time.sleep(0.01)
+        started = time.monotonic()
+        told = job.communicate(timeout=20)[1]
+    assert 0.5 < time.monotonic() - started < 3.5  # eight or more after each other would take longer
+    assert job.returncode == 1
+    ended = [line for line in told.splitlines() if line.startswith("ended: ")]
+    assert len(ended) == 1
+    assert "the answer came and cannot be stored: File too large; make room there, and run again: the req" in ended[0]
+    assert "Traceback" not in told
+    names = stored_files(store)
+    assert claims(store) == len(names) == len(server.requests)
+    with make_client(server, store) as client:
+        found = ask_all(client, 8)
+    assert set(found.values()) == {noise}
 
 
 def _lives(pid: str) -> bool:
