@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -112,3 +113,12 @@ def as_llm(endpoint: Endpoint, identity: str = "abc", **more: Any) -> Llm:
 def make_client(server: Loopback | str, store: RequestStore, identity: str = "abc", **more: Any) -> Client:
     """Return a client of a server."""
     return Client(as_llm(as_endpoint(server, **more), identity), store)
+
+
+def wait_until(met: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something, and fail if it does not come."""
+    until = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > until:
+            pytest.fail(f"nothing came in {seconds:g} s")
+        time.sleep(0.005)

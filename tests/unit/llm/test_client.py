@@ -26,7 +26,7 @@ from hypermix.llm.store import Answer, Question, RequestStore, request_key
 from hypermix.records import COMPLETIONS, Request
 from tests.gguf import CONTEXT
 from tests.loopback import Loopback, Reply, completion, refusal
-from tests.unit.llm.conftest import KEY, as_endpoint, as_llm, make_client
+from tests.unit.llm.conftest import KEY, as_endpoint, as_llm, make_client, wait_until
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -401,8 +401,7 @@ def test_at_the_end_all_is_stored_and_nothing_more_is_sent(server: Loopback, sto
     with make_client(server, store, concurrency=4) as client:
         for number in range(30):
             client.submit(number, row(number))
-        while len(server.requests) < 4:
-            time.sleep(0.01)
+        wait_until(lambda: len(server.requests) >= 4)
     assert time.monotonic() - started < 3.0
     assert len(server.requests) == 4
     assert [name.endswith(".json.gz") for name in stored_files(store)] == [True] * 4
