@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
-from hypermix.errors import LlmError
+from hypermix.errors import HypermixError, LlmError
 from hypermix.llm.answer import read_answer, read_usage
 from hypermix.llm.backend import Backend, Refusal
 from hypermix.llm.claim import Claim
@@ -100,7 +100,7 @@ class Client:
         self._open: dict[str, tuple[Hashable, Claim]] = {}
         self._ready: deque[tuple[Hashable, Outcome, Usage]] = deque()
         self._waiting = self._closed = False
-        self._broken: Exception | None = None
+        self._broken: HypermixError | None = None
         self._stopping = threading.Event()
         self._begin_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="claims")
         self._end_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answers")
@@ -210,11 +210,10 @@ class Client:
         found = self._look(question)
         if isinstance(found, Record):
             return found.answer
-        try:
+        with ExitStack() as undo:
+            undo.callback(_give_up, found)
             answer = find()
-        except BaseException:
-            _give_up(found)
-            raise
+            undo.pop_all()
         return self._store.finish(found, question, answer).answer
 
     def _ask_plainly(self, question: Question) -> Answer:
@@ -246,15 +245,14 @@ class Client:
         if isinstance(found, Record):
             self._give(tag, *_read(found, paid=False))
             return
-        try:
+        with ExitStack() as undo:
+            undo.callback(_give_up, found)
             backend = self._connect()
             with self._changed:
                 if self._broken:
                     raise self._broken
                 self._open[question.key] = tag, found
-        except BaseException:
-            _give_up(found)
-            raise
+            undo.pop_all()
         backend.submit(question)
 
     def _look(self, question: Question) -> Record | Claim:
@@ -296,8 +294,10 @@ class Client:
         try:
             while self._await_open(backend):
                 self._hand_on(backend, backend.collect())
-        except Exception as error:  # noqa: BLE001 - a thread that ended unheard would let all others wait for ever
+        except HypermixError as error:
             self._break(error)
+        finally:  # a thread that ended unheard would let all others wait for ever
+            self._break(LlmError(f"{self.llm.name}: taking its answers failed, which the log tells; run again"))
 
     def _await_open(self, backend: Backend) -> bool:
         with self._changed:
@@ -305,18 +305,18 @@ class Client:
             return not self._closed
 
     def _hand_on(self, backend: Backend, found: tuple[Question, Answer | Refusal] | None) -> None:
-        if found is None:
-            return
         with self._changed:
+            if found is None or self._closed:
+                return
             tag, claim = self._open.pop(found[0].key)
             self._ending += 1
-        ended = self._end_pool.submit(self._end, backend, tag, claim, *found)
+            ended = self._end_pool.submit(self._end, backend, tag, claim, *found)
         ended.add_done_callback(partial(self._note, 0, 1))
 
-    def _break(self, error: Exception) -> None:
+    def _break(self, error: HypermixError) -> None:
         """Give up all that is open; its claims stay behind, since it was perhaps sent."""
         with self._changed:
-            if self._closed:  # whoever answers was taken away
+            if self._closed or self._broken:
                 return
             self._broken = error
             for _, claim in self._open.values():

@@ -55,7 +55,10 @@ class RemoteBackend:
         with self._lock:
             if not self._open:
                 return None
-        line = self._process.stdout.readline() if self._process.stdout else b""
+        try:
+            line = self._process.stdout.readline() if self._process.stdout else b""
+        except ValueError:  # it was closed meanwhile
+            line = b""
         if not line.endswith(b"\n"):  # its end is missing too where the process died while it wrote
             return self._lose()
         told = json.loads(line)

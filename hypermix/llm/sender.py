@@ -17,6 +17,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -134,15 +135,18 @@ class Sender:
     async def _work(self, job: _Job | None) -> None:
         """Send one question after the other, on a connection that stays warm, while there is room for a worker."""
         while job is not None:
-            try:
+            with ExitStack() as after:
+                after.push(partial(self._note_mistake, job))
                 await self._serve(job)
-            except BaseException as error:  # a mistake, after which nobody shall wait for an answer
-                self.stop()
-                told = f"{self._where}: {type(error).__name__} in the process that sends requests; run again"
-                self._reply(job, _refused(told, unknown=job.unknown + 1))
-                raise
             self._hire()
             job = self._queue.popleft() if self._queue and len(self._workers) <= self._width.now else None
+
+    def _note_mistake(self, job: _Job, kind: type[BaseException] | None, *_: object) -> None:
+        """End it after a mistake in this module, and let nobody wait for an answer."""
+        if kind is not None:
+            self.stop()
+            told = f"{self._where}: {kind.__name__} in the process that sends requests; run again"
+            self._reply(job, _refused(told, unknown=job.unknown + 1))
 
     async def _serve(self, job: _Job) -> None:
         try:
