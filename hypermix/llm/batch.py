@@ -18,20 +18,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Protocol
 
 from openai.types import Batch
 
 from hypermix.errors import LlmError
 from hypermix.llm.backend import Refusal
 from hypermix.llm.batch_endpoint import BatchEndpoint, GoneError, UnreachableError
-from hypermix.llm.batch_files import MOST_QUESTIONS, BatchRecord, BatchRecords, billed_tokens, split
+from hypermix.llm.batch_files import MOST_QUESTIONS, BatchRecord, BatchRecords, split
+from hypermix.llm.batch_purse import Ledger, Pending, Purse
 from hypermix.llm.batch_submission import Submission, unwritable
 from hypermix.llm.batch_verdict import Again, failure, is_queue_full, read_answers
-from hypermix.llm.price import Rate, most_tokens
+from hypermix.llm.price import Rate
 from hypermix.llm.store import Answer, Question
 
 _ENDED = {"completed", "expired", "failed", "cancelled"}
@@ -48,66 +48,6 @@ _LONGEST_PAUSE = 900.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal
-
-
-class Ledger(Protocol):
-    """The caps on spending."""
-
-    def reserve(self, usd: float, tokens: int) -> Any:
-        """Set aside what a request can cost at most; an LlmError if it does not fit."""
-
-    def settle(self, reservation: Any, usd: float, tokens: int) -> None:
-        """Put what it cost in the place of what was set aside."""
-
-    def release(self, reservation: Any) -> None:
-        """Give back what was set aside: nothing was billed."""
-
-
-@dataclass
-class _Open:
-    """A question without an answer yet.
-
-    Attributes:
-        copies: How often it was submitted, and is to be answered.
-        sent: Whether this process may have sent it.
-        tries: In how many batches it was not answered.
-        unknown: In how many of these it was perhaps paid.
-        held: What is set aside for it.
-    """
-
-    question: Question
-    copies: int = 1
-    sent: bool = False
-    tries: int = 0
-    unknown: int = 0
-    held: Any = None
-
-
-@dataclass(frozen=True)
-class _Purse:
-    """Sets aside what questions can cost at most, and counts what they did."""
-
-    ledger: Ledger | None
-    rate: Rate
-
-    def reserve(self, open_: _Open) -> None:
-        if self.ledger is not None and open_.held is None:
-            most = most_tokens(open_.question.body)
-            open_.held = self.ledger.reserve(self.rate.usd(most), most.total)
-
-    def settle(self, open_: _Open, response: str | None) -> None:
-        """Count what was paid: the most it can be, where the endpoint does not say."""
-        if self.ledger is not None and open_.held is not None:
-            told = None if response is None else billed_tokens(response)
-            cost = told or most_tokens(open_.question.body)
-            self.ledger.settle(open_.held, self.rate.usd(cost), cost.total)
-        open_.held = None
-
-    def release(self, open_: _Open) -> None:
-        """Nothing was billed."""
-        if self.ledger is not None and open_.held is not None:
-            self.ledger.release(open_.held)
-        open_.held = None
 
 
 class BatchBackend:
@@ -156,13 +96,13 @@ class BatchBackend:
         self._endpoint = BatchEndpoint(base_url, api_key)
         self._records = BatchRecords(folder)
         self._submission = Submission(self._endpoint, self._records, tries, settling, sleep, clock)
-        self._purse = _Purse(ledger, rate or Rate())
+        self._purse = Purse(ledger, rate or Rate())
         self._find, self._poll, self._tries, self._quiet, self._most = find, poll, tries, quiet, most
         self._sleep, self._clock = sleep, clock
         self._arrived: SimpleQueue[Question] = SimpleQueue()
         self._stopped = threading.Event()
         self._last = self._told = clock() - _TOLD_EVERY
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, Pending] = {}
         self._waited: dict[str, BatchRecord] = {}
         self._read: dict[str, BatchRecord] = {}
         self._refused: set[str] = set()
@@ -228,10 +168,10 @@ class BatchBackend:
             if question.key in self._open:
                 self._open[question.key].copies += 1
             else:
-                self._open[question.key] = _Open(question)
+                self._open[question.key] = Pending(question)
         return came
 
-    def _unheld(self) -> list[_Open]:
+    def _unheld(self) -> list[Pending]:
         """Return the questions that no batch holds."""
         held = {key for record in self._waited.values() for key in record.keys}
         return [open_ for key, open_ in self._open.items() if key not in held]
@@ -255,7 +195,7 @@ class BatchBackend:
             except LlmError as error:
                 self._refuse(self._unheld(), error)
 
-    def _replay(self, waiting: Iterable[_Open]) -> None:
+    def _replay(self, waiting: Iterable[Pending]) -> None:
         """Give what another process has stored since it was looked for; its record may be gone."""
         for open_ in waiting:
             answer = self._find(open_.question.key)
@@ -263,7 +203,7 @@ class BatchBackend:
                 self._purse.release(open_)
                 self._ready.extend(self._deliver(open_, answer))
 
-    def _submit(self, waiting: Iterable[_Open]) -> None:
+    def _submit(self, waiting: Iterable[Pending]) -> None:
         fitting = []
         for open_ in waiting:
             try:
@@ -429,7 +369,7 @@ class BatchBackend:
 
     # Results.
 
-    def _deliver(self, open_: _Open, result: Result, *, keep: bool = False) -> list[tuple[Question, Result]]:
+    def _deliver(self, open_: Pending, result: Result, *, keep: bool = False) -> list[tuple[Question, Result]]:
         """Return a question with its result, as often as it was asked; `keep` what is set aside for it."""
         key = open_.question.key
         del self._open[key]
@@ -441,7 +381,7 @@ class BatchBackend:
             self._purse.release(open_)
         return [(open_.question, result)] * open_.copies
 
-    def _refuse(self, waiting: Iterable[_Open], error: LlmError) -> None:
+    def _refuse(self, waiting: Iterable[Pending], error: LlmError) -> None:
         for open_ in waiting:
             refusal = Refusal(error, unknown=open_.unknown, unsent=not open_.sent and not open_.tries)
             self._ready.extend(self._deliver(open_, refusal, keep=open_.sent))

@@ -156,7 +156,7 @@ class BatchEndpoint:
         except openai.APIStatusError as error:
             raise self._refusal(what, error) from None
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
-            said = self.shown(error or type(error).__name__)
+            said = self.shown(str(error) or type(error).__name__)
             raise UnreachableError(f"{self.base_url}: the {what} got no clear answer: {said}; run again") from None
 
     def _refusal(self, what: str, error: openai.APIStatusError) -> LlmError:

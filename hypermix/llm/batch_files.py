@@ -249,10 +249,10 @@ def billed_tokens(response: str) -> Tokens | None:
     usage = json.loads(response).get("usage")
     if not isinstance(usage, dict):
         return None
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if not all(type(count) is int and count >= 0 for count in counts):
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not (isinstance(prompt, int) and isinstance(completion, int) and prompt >= 0 and completion >= 0):
         return None
-    return Tokens(*counts)
+    return Tokens(prompt, completion)
 
 
 def _refuse_constant(name: str) -> None:
