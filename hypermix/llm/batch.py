@@ -15,12 +15,13 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import IO
 
 from openai.types import Batch
 
@@ -29,7 +30,7 @@ from hypermix.llm.backend import Refusal
 from hypermix.llm.batch_endpoint import BatchEndpoint, GoneError, UnreachableError
 from hypermix.llm.batch_files import MOST_QUESTIONS, BatchRecord, BatchRecords, split
 from hypermix.llm.batch_purse import Ledger, Pending, Purse
-from hypermix.llm.batch_submission import Submission, unwritable
+from hypermix.llm.batch_submission import Submission, Timing, unwritable
 from hypermix.llm.batch_verdict import Again, failure, is_queue_full, read_answers
 from hypermix.llm.price import Rate
 from hypermix.llm.store import Answer, Question
@@ -48,6 +49,7 @@ _LONGEST_PAUSE = 900.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal
+Results = Generator[tuple[Question, Result]]
 
 
 class BatchBackend:
@@ -68,13 +70,9 @@ class BatchBackend:
         *,
         rate: Rate | None = None,
         ledger: Ledger | None = None,
-        poll: float = 60.0,
         tries: int = 6,
-        quiet: float = 0.5,
-        settling: float = 60.0,
         most: int = MOST_QUESTIONS,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        timing: Timing | None = None,
     ) -> None:
         """Take over nothing yet.
 
@@ -85,33 +83,30 @@ class BatchBackend:
             find: Looks an answer up in the request store by its key. A record is removed when this finds all.
             rate: The price of the model in a batch.
             ledger: The caps on spending; None for none.
-            poll: Seconds between two looks at a batch.
             tries: In how many batches a question is sent until it is answered.
-            quiet: Seconds without a new question after which those that came are sent.
-            settling: Seconds after which a batch that was made stands in the endpoint's list for certain.
             most: Most questions of a batch.
-            sleep: Waits so many seconds.
-            clock: Tells the seconds since some moment.
+            timing: How long is waited for what.
         """
         self._endpoint = BatchEndpoint(base_url, api_key)
         self._records = BatchRecords(folder)
-        self._submission = Submission(self._endpoint, self._records, tries, settling, sleep, clock)
+        timing = timing or Timing()
+        self._submission = Submission(self._endpoint, self._records, tries, timing)
         self._purse = Purse(ledger, rate or Rate())
-        self._find, self._poll, self._tries, self._quiet, self._most = find, poll, tries, quiet, most
-        self._sleep, self._clock = sleep, clock
+        self._find, self._tries, self._most = find, tries, most
+        self._poll, self._quiet, self._sleep, self._clock = timing.poll, timing.quiet, timing.sleep, timing.clock
         self._arrived: SimpleQueue[Question] = SimpleQueue()
         self._stopped = threading.Event()
-        self._last = self._told = clock() - _TOLD_EVERY
+        self._last = self._told = self._clock() - _TOLD_EVERY
         self._open: dict[str, Pending] = {}
         self._waited: dict[str, BatchRecord] = {}
         self._read: dict[str, BatchRecord] = {}
         self._refused: set[str] = set()
         self._stored: set[str] = set()
         self._ready: deque[tuple[Question, Result]] = deque()
-        self._stream: Iterator[tuple[Question, Result]] = iter(())
+        self._stream = _nothing()
         self._silent: dict[str, float] = {}
-        self._full_since: float | None = None
-        self._not_before = clock()
+        self._full_since: float | None = None  # when the endpoint's queue first had no room; no batch ended well since
+        self._not_before = self._clock()
 
     def submit(self, question: Question) -> None:
         """Take a question; it is sent when no answer is ready."""
@@ -143,15 +138,12 @@ class BatchBackend:
 
     def close(self) -> None:
         """Close the connections, and remove the records whose answers are stored. Batches under way go on."""
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
+        self._stream.close()
         self._clean()
         self._tell_open()
-        for waiting in self._open.values():
-            if not waiting.sent:
-                self._purse.release(waiting)
-        self._waited.clear()
+        for open_ in self._open.values():
+            if not open_.sent:
+                self._purse.release(open_)
         self._endpoint.close()
 
     # Sending.
@@ -184,7 +176,7 @@ class BatchBackend:
         self._clean()
         if self._stopped.is_set():
             self._refuse(waiting, LlmError(f"{self._endpoint.base_url}: was not asked, since the job ends; run again"))
-        elif self._clock() >= self._not_before and not (self._is_full and self._waited):
+        elif self._clock() >= self._not_before and not (self._full_since is not None and self._waited):
             try:
                 with self._records.lock():
                     wanted = {open_.question.key for open_ in waiting}
@@ -224,17 +216,12 @@ class BatchBackend:
                     open_.sent = False
                 raise
             self._waited[record.token] = record
-            if self._is_full:  # one at a time
+            if self._full_since is not None:  # one at a time
                 break
-
-    @property
-    def _is_full(self) -> bool:
-        """Whether the endpoint's queue had no room for a batch, and none has ended well since."""
-        return self._full_since is not None
 
     # Waiting and reading.
 
-    def _wait(self) -> Iterator[tuple[Question, Result]]:
+    def _wait(self) -> Results:
         """Look at each batch once; return the answers of one that has ended, or pause."""
         for record in list(self._waited.values()):
             if self._open.keys().isdisjoint(record.keys):
@@ -245,7 +232,7 @@ class BatchBackend:
                 return self._answers(record, batch)
         if self._waited or self._unheld():
             self._sleep(self._poll)
-        return iter(())
+        return _nothing()
 
     def _look(self, record: BatchRecord) -> Batch | None:
         try:
@@ -268,7 +255,7 @@ class BatchBackend:
         self._tell(record, batch)
         return batch
 
-    def _answers(self, record: BatchRecord, batch: Batch) -> Iterator[tuple[Question, Result]]:
+    def _answers(self, record: BatchRecord, batch: Batch) -> Results:
         """Give the answers of a batch that has ended, and leave the rest to be sent again."""
         if batch.status == "failed":
             yield from self._fail(record, batch)
@@ -283,23 +270,12 @@ class BatchBackend:
         self._end(record)
         yield from self._rest(record, batch, waiting)
 
-    def _read_file(
-        self, record: BatchRecord, file: str, waiting: dict[str, str | None]
-    ) -> Iterator[tuple[Question, Result]]:
+    def _read_file(self, record: BatchRecord, file: str, waiting: dict[str, str | None]) -> Results:
         """Give the answers of one file; what is left in `waiting` has none, with the reason where one is told."""
-        with tempfile.TemporaryFile(dir=self._records.folder) as stream:
-            try:
-                self._endpoint.download(file, stream)
-                stream.seek(0)
-            except GoneError:
-                _LOG.warning("%s: a file of answers is gone; what it held is sent again", record.shown)
-                return
-            except LlmError as error:
-                self._give_up(record, error)
-                return
-            except OSError as error:
-                self._give_up(record, LlmError(unwritable(self._records, error)))
-                return
+        stream = self._download(record, file)
+        if stream is None:
+            return
+        with stream:
             for key, verdict in read_answers(stream, record, waiting.keys(), self._endpoint.shown):
                 if isinstance(verdict, Again):
                     waiting[key] = verdict.reason
@@ -308,19 +284,34 @@ class BatchBackend:
                 if key in self._open:
                     yield from self._deliver(self._open[key], verdict)
 
-    def _rest(
-        self, record: BatchRecord, batch: Batch, waiting: dict[str, str | None]
-    ) -> Iterator[tuple[Question, Result]]:
+    def _download(self, record: BatchRecord, file: str) -> IO[bytes] | None:
+        with ExitStack() as stack:
+            try:
+                stream: IO[bytes] = stack.enter_context(tempfile.TemporaryFile(dir=self._records.folder))
+                self._endpoint.download(file, stream)
+                stream.seek(0)
+                stack.pop_all()
+                return stream
+            except GoneError:
+                _LOG.warning("%s: a file of answers is gone; what it held is sent again", record.shown)
+            except LlmError as error:
+                self._give_up(record, error)
+            except OSError as error:
+                self._give_up(record, LlmError(unwritable(self._records, error)))
+        return None
+
+    def _rest(self, record: BatchRecord, batch: Batch, waiting: dict[str, str | None]) -> Results:
+        """Refuse what was sent too often or has no other way; the others are sent again."""
         missing = 0
-        for key, said in waiting.items():
-            open_ = self._open.get(key)
-            if open_ is None:
+        for open_ in self._left(record):
+            key = open_.question.key
+            if key not in waiting:
                 continue
             if batch.status == "cancelled":
                 error = LlmError(f"{record.shown} was cancelled at the endpoint; run again to send the rest of it anew")
                 yield from self._deliver(open_, Refusal(error, unknown=open_.unknown))
                 continue
-            reason = said
+            reason = waiting[key]
             if reason is None and batch.status == "expired":
                 reason = "the batch expired before it"
             if reason is None:  # it was perhaps paid
@@ -335,11 +326,11 @@ class BatchBackend:
         if missing:
             _LOG.warning("%s: %d questions have no line in the answers and are sent again", record.shown, missing)
 
-    def _fail(self, record: BatchRecord, batch: Batch) -> Iterator[tuple[Question, Result]]:
+    def _fail(self, record: BatchRecord, batch: Batch) -> Results:
         """Nothing of the batch was answered or billed, so that its record is of no use."""
         self._end(record)
         self._records.drop(record)
-        asked = [self._open[key] for key in record.keys if key in self._open]
+        asked = self._left(record)
         for open_ in asked:
             open_.sent = False
         now = self._clock()
@@ -359,9 +350,13 @@ class BatchBackend:
         """Refuse the questions of a batch whose answers cannot be had now. Its record stays."""
         del self._waited[record.token]
         told = LlmError(f"{error} (the answers of {record.shown} stay there and are not paid again)")
-        for key in record.keys:
-            if key in self._open:
-                self._ready.extend(self._deliver(self._open[key], Refusal(told), keep=True))
+        for open_ in self._left(record):
+            self._ready.extend(self._deliver(open_, Refusal(told, unknown=open_.unknown), keep=True))
+
+    def _left(self, record: BatchRecord) -> list[Pending]:
+        """Return the open questions of a batch that is over, except those that another batch holds."""
+        keys = set(record.keys)
+        return [open_ for open_ in self._unheld() if open_.question.key in keys]
 
     def _end(self, record: BatchRecord) -> None:
         del self._waited[record.token]
@@ -408,3 +403,7 @@ class BatchBackend:
         for record in self._waited.values():
             _LOG.warning("%s goes on at the endpoint; running again waits for it, and pays nothing anew", record.shown)
         self._waited.clear()
+
+
+def _nothing() -> Results:
+    yield from ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,25 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Timing:
+    """How long is waited for what, in seconds.
+
+    Attributes:
+        poll: Between two looks at a batch.
+        quiet: Without a new question, after which those that came are sent.
+        settling: After which a batch that was made stands in the endpoint's list for certain.
+        sleep: Waits so many seconds.
+        clock: Tells the seconds since some moment.
+    """
+
+    poll: float = 60.0
+    quiet: float = 0.5
+    settling: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
 class Submission:
     """The ways of a batch to the endpoint. `adopt` and `submit` are called under the lock of the records.
 
@@ -22,17 +42,13 @@ class Submission:
         endpoint: The account.
         records: What is on the disk.
         tries: How often a batch is sent to be made.
-        settling: Seconds after which a batch that was made stands in the endpoint's list for certain.
-        sleep: Waits so many seconds.
-        clock: Tells the seconds since some moment.
+        timing: How long is waited for what.
     """
 
     endpoint: BatchEndpoint
     records: BatchRecords
     tries: int
-    settling: float
-    sleep: Callable[[float], None]
-    clock: Callable[[], float]
+    timing: Timing
 
     def adopt(self, wanted: set[str], known: set[str]) -> list[BatchRecord]:
         """Return the batches that hold wanted keys, whoever made them.
@@ -104,12 +120,13 @@ class Submission:
 
     def _search(self, record: BatchRecord) -> str | None:
         """Search the endpoint's list, for as long as a batch may come late to it."""
-        until = self.clock() + self.settling
+        timing = self.timing
+        until = timing.clock() + timing.settling
         while True:
             found = self.endpoint.find(record)
-            if found is not None or self.clock() >= until:
+            if found is not None or timing.clock() >= until:
                 return found
-            self.sleep(min(self.settling, _SEARCH_PAUSE))
+            timing.sleep(min(timing.settling, _SEARCH_PAUSE))
 
     def _note(self, record: BatchRecord) -> BatchRecord:
         """Put the id of a batch on the disk, before the batch is looked at."""
