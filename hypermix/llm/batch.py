@@ -49,7 +49,7 @@ _LONGEST_PAUSE = 900.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal
-Results = Generator[tuple[Question, Result]]
+Results = Generator[tuple[Question, Result], None, None]
 
 
 class BatchBackend:
@@ -100,8 +100,7 @@ class BatchBackend:
         self._open: dict[str, Pending] = {}
         self._waited: dict[str, BatchRecord] = {}
         self._read: dict[str, BatchRecord] = {}
-        self._refused: set[str] = set()
-        self._stored: set[str] = set()
+        self._over: set[str] = set()
         self._ready: deque[tuple[Question, Result]] = deque()
         self._stream = _nothing()
         self._silent: dict[str, float] = {}
@@ -146,8 +145,6 @@ class BatchBackend:
                 self._purse.release(open_)
         self._endpoint.close()
 
-    # Sending.
-
     def _take(self) -> None:
         """Take what was submitted, until no more comes for a while."""
         while self._drain() and self._clock() - self._last < self._quiet:
@@ -157,6 +154,7 @@ class BatchBackend:
         came = False
         while not self._arrived.empty():
             question, came = self._arrived.get(), True
+            self._over.discard(question.key)
             if question.key in self._open:
                 self._open[question.key].copies += 1
             else:
@@ -219,8 +217,6 @@ class BatchBackend:
             if self._full_since is not None:  # one at a time
                 break
 
-    # Waiting and reading.
-
     def _wait(self) -> Results:
         """Look at each batch once; return the answers of one that has ended, or pause."""
         for record in list(self._waited.values()):
@@ -243,10 +239,6 @@ class BatchBackend:
                 self._give_up(record, error)
             else:
                 _LOG.warning("%s goes on; %s", record.shown, error)
-            return None
-        except GoneError as error:
-            told = f"{error}; set the key that the batch was made with, or delete {record.token}.json in "
-            self._give_up(record, LlmError(f"{told}{self._records.folder}, and its questions are paid once more"))
             return None
         except LlmError as error:
             self._give_up(record, error)
@@ -349,9 +341,12 @@ class BatchBackend:
     def _give_up(self, record: BatchRecord, error: LlmError) -> None:
         """Refuse the questions of a batch whose answers cannot be had now. Its record stays."""
         del self._waited[record.token]
-        told = LlmError(f"{error} (the answers of {record.shown} stay there and are not paid again)")
+        name = f"record {record.token}.json of {self._records.folder}"
+        told = f"{error}; {name} holds it, and nothing is paid again"
+        if isinstance(error, GoneError):
+            told = f"{error}; set the key that it was made with, or delete {name}, which asks and pays anew"
         for open_ in self._left(record):
-            self._ready.extend(self._deliver(open_, Refusal(told, unknown=open_.unknown), keep=True))
+            self._ready.extend(self._deliver(open_, Refusal(LlmError(told), unknown=open_.unknown), keep=True))
 
     def _left(self, record: BatchRecord) -> list[Pending]:
         """Return the open questions of a batch that is over, except those that another batch holds."""
@@ -362,8 +357,6 @@ class BatchBackend:
         del self._waited[record.token]
         self._read[record.token] = record
 
-    # Results.
-
     def _deliver(self, open_: Pending, result: Result, *, keep: bool = False) -> list[tuple[Question, Result]]:
         """Return a question with its result, as often as it was asked; `keep` what is set aside for it."""
         key = open_.question.key
@@ -372,7 +365,7 @@ class BatchBackend:
             self._purse.settle(open_, result.response)
             result = replace(result, unknown=result.unknown + open_.unknown)
         elif not keep:
-            self._refused.add(key)
+            self._over.add(key)
             self._purse.release(open_)
         return [(open_.question, result)] * open_.copies
 
@@ -384,14 +377,10 @@ class BatchBackend:
     def _clean(self) -> None:
         """Remove the records of which every answer is stored."""
         for token, record in list(self._read.items()):
-            if all(key in self._refused or self._is_stored(key) for key in record.keys):
+            self._over.update(key for key in record.keys if key not in self._over and self._find(key) is not None)
+            if self._over.issuperset(record.keys):
                 self._records.drop(record)
                 del self._read[token]
-
-    def _is_stored(self, key: str) -> bool:
-        if key not in self._stored and self._find(key) is not None:
-            self._stored.add(key)
-        return key in self._stored
 
     def _tell(self, record: BatchRecord, batch: Batch) -> None:
         counts = batch.request_counts

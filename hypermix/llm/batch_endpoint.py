@@ -117,9 +117,9 @@ class BatchEndpoint:
             batch = self._sdk.batches.retrieve(record.batch or "")
             _id(batch)
             counts = batch.request_counts
-            if batch.status == "completed" and not (batch.output_file_id or batch.error_file_id) and counts:
-                if counts.completed or counts.failed:
-                    raise ValueError("it is completed and names no file of answers yet")
+            bare = batch.status == "completed" and not (batch.output_file_id or batch.error_file_id)
+            if bare and counts and counts.completed + counts.failed:
+                raise ValueError("it is completed and names no file of answers yet")
             return batch
 
         return self._call("look at a batch", retrieve)
