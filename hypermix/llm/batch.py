@@ -45,7 +45,7 @@ _SILENCE = 3600.0
 _LONGEST_QUEUE = 86_400.0
 """Seconds in which the endpoint's queue has no room for any batch, after which the job ends."""
 
-_LONGEST_PAUSE = 900.0
+_LONGEST_PAUSE = 1800.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal
@@ -122,7 +122,7 @@ class BatchBackend:
                 if result is not None:
                     return result
                 self._take()
-                if not self._open:
+                if not self._open and not self._ready:
                     return None
                 self._send()
                 if not self._ready and self._open:
