@@ -302,11 +302,11 @@ def stored(store: RequestStore) -> Callable[[str], Answer | None]:
     return find
 
 
-def run_job(base_url: str, folder: Path, count: int, unstored: int | None = None) -> None:
+def run_job(base_url: str, folder: Path, count: int, unstored: int | None = None, tries: int = 6) -> None:
     """Ask and store, as a job does; kill this process when so many answers are stored and one more has come."""
     store = RequestStore(folder / "requests")
     timing = Timing(poll=0.02, quiet=0.0, settling=0.05)
-    backend = BatchBackend(base_url, KEY, folder / "batches", stored(store), timing=timing)
+    backend = BatchBackend(base_url, KEY, folder / "batches", stored(store), tries=tries, timing=timing)
     for question in questions(count, base_url):
         if store.get(question.key) is None:
             backend.submit(question)

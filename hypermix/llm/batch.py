@@ -16,7 +16,7 @@ import logging
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +138,7 @@ class BatchBackend:
     def close(self) -> None:
         """Close the connections, and remove the records whose answers are stored. Batches under way go on."""
         self._stream.close()
+        self._needed()
         self._clean()
         self._tell_open()
         for open_ in self._open.values():
@@ -207,11 +208,9 @@ class BatchBackend:
                 open_.sent = True
             try:
                 record = self._submission.submit(chunk)
-            except UnreachableError:
-                raise
-            except LlmError:
+            except LlmError as error:
                 for open_ in asked:
-                    open_.sent = False
+                    open_.sent = isinstance(error, UnreachableError)
                 raise
             self._waited[record.token] = record
             if self._full_since is not None:  # one at a time
@@ -219,16 +218,20 @@ class BatchBackend:
 
     def _wait(self) -> Results:
         """Look at each batch once; return the answers of one that has ended, or pause."""
-        for record in list(self._waited.values()):
-            if self._open.keys().isdisjoint(record.keys):
-                self._end(record)
-                continue
+        for record in self._needed():
             batch = self._look(record)
             if batch is not None and batch.status in _ENDED:
                 return self._answers(record, batch)
         if self._waited or self._unheld():
             self._sleep(self._poll)
         return _nothing()
+
+    def _needed(self) -> list[BatchRecord]:
+        """Return the batches that hold open questions, and let those go whose questions another batch answered."""
+        for record in list(self._waited.values()):
+            if self._open.keys().isdisjoint(record.keys):
+                self._end(record)
+        return list(self._waited.values())
 
     def _look(self, record: BatchRecord) -> Batch | None:
         try:
@@ -295,10 +298,8 @@ class BatchBackend:
     def _rest(self, record: BatchRecord, batch: Batch, waiting: dict[str, str | None]) -> Results:
         """Refuse what was sent too often or has no other way; the others are sent again."""
         missing = 0
-        for open_ in self._left(record):
+        for open_ in self._left(waiting.keys()):
             key = open_.question.key
-            if key not in waiting:
-                continue
             if batch.status == "cancelled":
                 error = LlmError(f"{record.shown} was cancelled at the endpoint; run again to send the rest of it anew")
                 yield from self._deliver(open_, Refusal(error, unknown=open_.unknown))
@@ -322,7 +323,7 @@ class BatchBackend:
         """Nothing of the batch was answered or billed, so that its record is of no use."""
         self._end(record)
         self._records.drop(record)
-        asked = self._left(record)
+        asked = self._left(set(record.keys))
         for open_ in asked:
             open_.sent = False
         now = self._clock()
@@ -345,12 +346,11 @@ class BatchBackend:
         told = f"{error}; {name} holds it, and nothing is paid again"
         if isinstance(error, GoneError):
             told = f"{error}; set the key that it was made with, or delete {name}, which asks and pays anew"
-        for open_ in self._left(record):
+        for open_ in self._left(set(record.keys)):
             self._ready.extend(self._deliver(open_, Refusal(LlmError(told), unknown=open_.unknown), keep=True))
 
-    def _left(self, record: BatchRecord) -> list[Pending]:
+    def _left(self, keys: Set[str]) -> list[Pending]:
         """Return the open questions of a batch that is over, except those that another batch holds."""
-        keys = set(record.keys)
         return [open_ for open_ in self._unheld() if open_.question.key in keys]
 
     def _end(self, record: BatchRecord) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -796,6 +797,69 @@ def test_no_file_and_no_message_holds_the_key(server: BatchServer, job: Job, cap
     backend.close()
 
 
+def test_batch_whose_questions_another_answered_is_let_go(server: BatchServer, job: Job) -> None:
+    server.ends = [End("expired", answered=lambda keys: [line(keys[0])]), End(looks=1)]
+    some = asked(server, 2)
+    with pytest.raises(KeyboardInterrupt):
+        job.ask(job.open(timing=Clock(interrupt=True).timing()), some)
+    (first, second) = sorted(job.records(), key=batch_id)
+    server.sent["batch_1"] = End()
+    server.batches["batch_1"].update(status="in_progress")
+    assert len(job.run(some)) == 1  # the first was stored
+    assert job.records() == []
+    assert (first["batch"], second["keys"]) == ("batch_1", [some[1].key])
+
+
+def test_completed_batch_without_files_is_looked_at_again(server: BatchServer, job: Job) -> None:
+    looks = iter(range(99))
+
+    def hide(kind: str, when: str) -> None:
+        # The handler looks at the batch after this; the files come with the third look.
+        batch = server.batches.get("batch_1")
+        if (kind, when) == ("look", "before") and batch and next(looks) < 2:
+            server.sent["batch_1"] = End(looks=99)
+            batch.update(status="completed", request_counts={"total": 1, "completed": 1, "failed": 0})
+        elif kind == "look" and when == "before" and batch:
+            server.sent["batch_1"] = End()
+            batch.update(status="in_progress")
+
+    server.event = hide
+    found = job.run(asked(server, 1))
+    assert [type(result) for result in found.values()] == [Answer]
+    assert len(job.clock.slept) == 2
+
+
+def test_list_of_batches_is_read_no_further_than_the_record(server: BatchServer, job: Job) -> None:
+    server.page = 2
+    for number in range(9):
+        server.batches[f"old_{number}"] = {
+            "id": f"old_{number}",
+            "object": "batch",
+            "created_at": 1000 * number,
+            "status": "completed",
+            "endpoint": "/v1/chat/completions",
+            "completion_window": "24h",
+            "input_file_id": "file-0",
+        }
+    server.faults["create"] = [500]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchServer, "keys", lambda self, batch: [q.key for q in asked(server, 1)])
+        assert len(job.run(asked(server, 1), timing=job.clock.timing(settling=0))) == 1
+    assert server.counts["list"] == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_record_that_is_no_file(server: BatchServer, job: Job, kind: str) -> None:
+    job.folder.mkdir()
+    path = job.folder / f"{'0' * 16}.json"
+    if kind == "folder":
+        path.mkdir()
+        assert "cannot be read" in str(only(job.run(asked(server, 1))).error)
+    else:
+        path.symlink_to("nowhere")  # as where another process removes it
+        assert len(job.run(asked(server, 1))) == 1
+
+
 # Money and limits.
 
 
@@ -888,6 +952,16 @@ def processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
+def let_pass(kind: str, when: str) -> None:
+    """Do nothing at any step."""
+
+
+def kill_now(process: Any) -> None:
+    while process.pid is None:  # it asks before its start has returned
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_job_is_gone_on_with(
     server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext, step: tuple[str, str]
@@ -896,15 +970,13 @@ def test_killed_job_is_gone_on_with(
     process = processes.Process(target=run_job, args=(server.base_url, tmp_path, 6))
 
     def kill(kind: str, when: str) -> None:
-        if (kind, when) == step and process.pid is not None and process.exitcode is None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
+        if (kind, when) == step:
+            server.event = let_pass
+            kill_now(process)
 
     server.event = kill
     process.start()
     process.join(20)
-    while process.exitcode is None:
-        time.sleep(0.01)
     assert process.exitcode == -signal.SIGKILL
     finish(server, tmp_path)
 
@@ -922,12 +994,45 @@ def test_job_killed_before_it_stores_loses_nothing(
 
 def finish(server: BatchServer, folder: Path) -> None:
     """Run again to the end: each question was in exactly one batch."""
-    server.event = lambda kind, when: None
+    server.event = let_pass
     run_job(server.base_url, folder, 6)
     run_job(server.base_url, folder, 6)
     assert server.asked() == Counter(question.key for question in questions(6, server.base_url))
     assert len(list((folder / "requests").glob("*/*.json.gz"))) == 6
     assert list((folder / "batches").glob("*.json")) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_job_killed_again_and_again_pays_no_answer_twice(
+    server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext, seed: int
+) -> None:
+    draw = random.Random(seed)
+    answers: Counter[str] = Counter()
+
+    def some(keys: list[str]) -> list[bytes]:
+        done = [key for key in keys if draw.random() < 0.5]
+        answers.update(done)
+        return [line(key) for key in done]
+
+    server.ends = [End("expired", looks=1, answered=some)]
+    for _ in range(6):
+        left = draw.randint(1, 8)
+        process = processes.Process(target=run_job, args=(server.base_url, tmp_path, 6))
+
+        def kill(kind: str, when: str, process: Any = process) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                kill_now(process)
+
+        server.event = kill
+        process.start()
+        process.join(20)
+        assert process.exitcode in {0, -signal.SIGKILL}
+    server.event = let_pass
+    run_job(server.base_url, tmp_path, 6, tries=99)
+    assert answers == dict.fromkeys((question.key for question in questions(6, server.base_url)), 1)
+    assert list((tmp_path / "batches").glob("*.json")) == []
 
 
 def test_jobs_at_once_share_their_batches(
