@@ -45,7 +45,7 @@ _SILENCE = 3600.0
 _LONGEST_QUEUE = 86_400.0
 """Seconds in which the endpoint's queue has no room for any batch, after which the job ends."""
 
-_LONGEST_PAUSE = 1800.0
+_LONGEST_PAUSE = 3600.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal

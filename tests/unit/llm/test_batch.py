@@ -419,11 +419,11 @@ def test_full_queue_takes_smaller_batches(server: BatchServer, job: Job, caplog:
 
 def test_queue_that_stays_full_ends_the_job(server: BatchServer, job: Job) -> None:
     server.ends = [End("failed", errors=[{"code": "token_limit_exceeded", "message": "Enqueued token limit reached"}])]
-    found = only(job.run(asked(server, 1), timing=job.clock.timing(poll=1800)))
+    found = only(job.run(asked(server, 1), timing=job.clock.timing(poll=3600)))
     assert "Enqueued token limit" in str(found.error)
     assert found.fatal
-    assert 86_000 < job.clock.now < 100_000
-    assert server.counts["create"] < 60
+    assert 86_400 <= job.clock.now - 1000 <= 90_000
+    assert server.counts["create"] < 30
 
 
 # Faults of the endpoint.
