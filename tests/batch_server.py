@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from hypermix.llm.batch import BatchBackend
-from hypermix.llm.batch_submission import Timing
+from hypermix.llm.batch.backend import BatchBackend
+from hypermix.llm.batch.submission import Timing
 from hypermix.llm.store import Answer, Question, Record, RequestStore
 from hypermix.records import CHAT
 from tests.serving import serving
@@ -305,7 +305,7 @@ def stored(store: RequestStore) -> Callable[[str], Answer | None]:
 def run_job(base_url: str, folder: Path, count: int, unstored: int | None = None, tries: int = 6) -> None:
     """Ask and store, as a job does; kill this process when so many answers are stored and one more has come."""
     store = RequestStore(folder / "requests")
-    timing = Timing(poll=0.02, quiet=0.0, settling=0.05)
+    timing = Timing(poll=0.02, settling=0.05)
     backend = BatchBackend(base_url, KEY, folder / "batches", stored(store), tries=tries, timing=timing)
     for question in questions(count, base_url):
         if store.get(question.key) is None:

@@ -17,9 +17,10 @@ import pytest
 
 from hypermix.errors import LlmError
 from hypermix.llm.backend import Backend, Refusal
-from hypermix.llm.batch import BatchBackend
-from hypermix.llm.batch_files import BatchRecord, BatchRecords, read_line, split
-from hypermix.llm.batch_submission import Timing
+from hypermix.llm.batch.backend import BatchBackend
+from hypermix.llm.batch.records import BatchRecord, BatchRecords, read_line, split
+from hypermix.llm.batch.submission import Timing
+from hypermix.llm.ledger import Cost, Ledger, Reservation
 from hypermix.llm.price import Rate, most_tokens
 from hypermix.llm.store import Answer, Question
 from tests.batch_server import KEY, BatchServer, End, batch_server, line, nothing, questions, refusal, run_job, shuffled
@@ -56,31 +57,30 @@ class Clock:
         self.now += seconds
 
     def timing(self, **how: float) -> Timing:
-        return Timing(**{"quiet": 0.0, **how}, sleep=self.sleep, clock=self)
+        return Timing(**how, sleep=self.sleep, clock=self)
 
 
-class Purse:
+class Purse(Ledger):
     """A ledger in memory with one cap, in tokens."""
 
     def __init__(self, cap: int = 10**9) -> None:
         self.cap = cap
-        self.held: dict[int, tuple[float, int]] = {}
-        self.spent: list[tuple[float, int]] = []
-        self._count = 0
+        self.held: dict[Reservation, tuple[float, int]] = {}
+        self.paid: list[tuple[float, int]] = []
 
-    def reserve(self, usd: float, tokens: int) -> int:
-        if sum(held for _, held in self.held.values()) + sum(spent for _, spent in self.spent) + tokens > self.cap:
+    def reserve(self, usd: float, tokens: int) -> Reservation:
+        if sum(held for _, held in self.held.values()) + sum(paid for _, paid in self.paid) + tokens > self.cap:
             raise LlmError("the cap is reached")
-        self._count += 1
-        self.held[self._count] = usd, tokens
-        return self._count
+        reserved = Reservation(Cost(usd, tokens))
+        self.held[reserved] = usd, tokens
+        return reserved
 
-    def settle(self, reservation: int, usd: float, tokens: int) -> None:
-        del self.held[reservation]
-        self.spent.append((usd, tokens))
+    def settle(self, reserved: Reservation, actual: Cost) -> None:
+        del self.held[reserved]
+        self.paid.append((actual.usd, actual.tokens))
 
-    def release(self, reservation: int) -> None:
-        del self.held[reservation]
+    def release(self, reserved: Reservation) -> None:
+        del self.held[reserved]
 
 
 @dataclass
@@ -238,22 +238,6 @@ def test_equal_questions_are_sent_once_and_answered_each(server: BatchServer, jo
     backend.close()
 
 
-def test_slow_submitter_is_waited_for(server: BatchServer, job: Job) -> None:
-    some = asked(server, 2)
-
-    class Late(Clock):
-        def sleep(self, seconds: float) -> None:
-            super().sleep(seconds)
-            if len(self.slept) == 1:
-                backend.submit(some[1])
-
-    backend = job.open(timing=Late().timing(quiet=0.5))
-    backend.submit(some[0])
-    assert [backend.collect() is not None for _ in range(3)] == [True, True, False]
-    assert len(server.batches) == 1
-    backend.close()
-
-
 # Endings.
 
 
@@ -273,7 +257,7 @@ def test_expired_rest_is_sent_again(server: BatchServer, job: Job) -> None:
     assert {result.unknown for result in found.values()} == {0}
     assert server.keys("batch_2") == [question.key for question in some[2:]]
     assert purse.held == {}
-    assert len(purse.spent) == 5
+    assert len(purse.paid) == 5
     assert job.records() == []
 
 
@@ -285,7 +269,7 @@ def test_what_is_never_answered_ends(server: BatchServer, job: Job) -> None:
     assert all("in 3 batches" in str(result.error) for result in results)
     assert {(result.fatal, result.unsent, result.unknown) for result in results} == {(False, False, 0)}
     assert len(server.batches) == 3
-    assert (purse.held, purse.spent) == ({}, [])
+    assert (purse.held, purse.paid) == ({}, [])
     assert job.records() == []
 
 
@@ -296,8 +280,8 @@ def test_missing_lines_were_perhaps_paid(server: BatchServer, job: Job, caplog: 
     found = job.run(some, ledger=purse, rate=RATE)
     assert [found[question.key].unknown for question in some] == [1, 0, 0]
     most = most_tokens(some[0].body)
-    assert (RATE.usd(most), most.total) in purse.spent
-    assert len(purse.spent) == 4
+    assert (RATE.usd(most), most.total) in purse.paid
+    assert len(purse.paid) == 4
     assert "1 questions have no line" in caplog.text
 
 
@@ -342,7 +326,7 @@ def test_lines_are_refused_each_for_itself(server: BatchServer, job: Job) -> Non
     assert "content policy" in str(results[0].error)
     assert "top it up" in str(results[2].error)
     assert KEY not in " ".join(str(result.error) for result in results)
-    assert (purse.held, purse.spent) == ({}, [])
+    assert (purse.held, purse.paid) == ({}, [])
     assert job.records() == []
 
 
@@ -556,7 +540,7 @@ def test_full_disk_keeps_the_batch(server: BatchServer, job: Job, monkeypatch: p
 
     some = asked(server, 2)
     with monkeypatch.context() as patch:
-        patch.setattr("hypermix.llm.batch.tempfile.TemporaryFile", full)
+        patch.setattr("hypermix.llm.batch.backend.tempfile.TemporaryFile", full)
         found = only(job.run(some))
     assert "No space left" in str(found.error)
     assert len(job.run(some)) == 2
@@ -675,7 +659,7 @@ def test_ctrl_c_leaves_the_batch(server: BatchServer, job: Job, caplog: pytest.L
     assert len(purse.held) == 3
     later = Purse()
     assert len(job.run(some, ledger=later)) == 3
-    assert (later.held, later.spent) == ({}, [])  # set aside by the first run
+    assert (later.held, later.paid) == ({}, [])  # set aside by the first run
     assert set(server.asked().values()) == {1}
 
 
@@ -873,7 +857,7 @@ def test_what_does_not_fit_the_cap_is_refused_and_the_rest_sent(server: BatchSer
     last = refused(results[3])
     assert (str(last.error), last.unsent, last.fatal) == ("the cap is reached", True, True)
     assert purse.held == {}
-    assert purse.spent == [((7 * 1.0 + 5 * 10.0) / 1e6, 12)] * 2
+    assert purse.paid == [((7 * 1.0 + 5 * 10.0) / 1e6, 12)] * 2
     assert sum(server.asked().values()) == 2
 
 
@@ -884,22 +868,24 @@ def test_answer_that_tells_no_tokens_costs_the_most(server: BatchServer, job: Jo
     some = asked(server, 1)
     job.run(some, ledger=purse, rate=RATE)
     most = most_tokens(some[0].body)
-    assert purse.spent == [(RATE.usd(most), most.total)]
+    assert purse.paid == [(RATE.usd(most), most.total)]
 
 
-def test_stopped_backend_still_gives_what_was_sent(server: BatchServer, job: Job) -> None:
-    server.ends = [End("expired", answered=lambda keys: [line(key) for key in keys[:1]]), End()]
-    some = asked(server, 4)
+def test_stopped_backend_gives_what_has_come_and_lets_the_rest_go(server: BatchServer, job: Job) -> None:
+    server.ends = [End("expired", answered=lambda keys: [line(key) for key in keys[:2]]), End()]
+    some = asked(server, 5)
     purse = Purse()
     backend = job.open(ledger=purse)
-    for question in some[:2]:
+    for question in some[:3]:
         backend.submit(question)
     assert backend.collect() is not None
     backend.stop()
-    for question in some[2:]:
+    for question in some[3:]:
         backend.submit(question)
-    results = {question.key: refused(result) for question, result in iter(backend.collect, None)}
-    assert [results[question.key].unsent for question in some[1:]] == [False, True, True]
+    results = {question.key: result for question, result in iter(backend.collect, None)}
+    assert isinstance(results[some[1].key], Answer)
+    gone = [refused(results[question.key]) for question in some[2:]]
+    assert [(refusal.unsent, refusal.fatal) for refusal in gone] == [(True, False)] * 3
     assert len(server.batches) == 1
     assert purse.held == {}
     backend.close()

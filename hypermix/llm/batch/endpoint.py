@@ -12,8 +12,8 @@ import openai
 from openai.types import Batch
 
 from hypermix.errors import LlmError
-from hypermix.llm.batch_files import BatchRecord
-from hypermix.llm.batch_verdict import EMPTY_ACCOUNT, PASSING
+from hypermix.llm.batch.records import BatchRecord
+from hypermix.llm.batch.verdict import EMPTY_ACCOUNT, PASSING
 
 _RETRIES = 3
 """How often the SDK repeats what costs nothing: looking, and uploading a file."""

@@ -27,11 +27,12 @@ from openai.types import Batch
 
 from hypermix.errors import LlmError
 from hypermix.llm.backend import Refusal
-from hypermix.llm.batch_endpoint import BatchEndpoint, GoneError, UnreachableError
-from hypermix.llm.batch_files import MOST_QUESTIONS, BatchRecord, BatchRecords, split
-from hypermix.llm.batch_purse import Ledger, Pending, Purse
-from hypermix.llm.batch_submission import Submission, Timing, unwritable
-from hypermix.llm.batch_verdict import Again, failure, is_queue_full, read_answers
+from hypermix.llm.batch.endpoint import BatchEndpoint, GoneError, UnreachableError
+from hypermix.llm.batch.purse import Pending, Purse
+from hypermix.llm.batch.records import MOST_QUESTIONS, BatchRecord, BatchRecords, split
+from hypermix.llm.batch.submission import Submission, Timing, unwritable
+from hypermix.llm.batch.verdict import Again, failure, is_queue_full, read_answers
+from hypermix.llm.ledger import Ledger
 from hypermix.llm.price import Rate
 from hypermix.llm.store import Answer, Question
 
@@ -60,6 +61,8 @@ class BatchBackend:
     """
 
     width = MOST_QUESTIONS
+    eager = False
+    remembers = True
 
     def __init__(
         self,
@@ -87,16 +90,17 @@ class BatchBackend:
             most: Most questions of a batch.
             timing: How long is waited for what.
         """
+        self._stopped = threading.Event()
         self._endpoint = BatchEndpoint(base_url, api_key)
         self._records = BatchRecords(folder)
         timing = timing or Timing()
-        self._submission = Submission(self._endpoint, self._records, tries, timing)
+        self._sleep = timing.sleep or self._stopped.wait
+        self._submission = Submission(self._endpoint, self._records, tries, timing, self._sleep)
         self._purse = Purse(ledger, rate or Rate())
         self._find, self._tries, self._most = find, tries, most
-        self._poll, self._quiet, self._sleep, self._clock = timing.poll, timing.quiet, timing.sleep, timing.clock
+        self._poll, self._clock = timing.poll, timing.clock
         self._arrived: SimpleQueue[Question] = SimpleQueue()
-        self._stopped = threading.Event()
-        self._last = self._told = self._clock() - _TOLD_EVERY
+        self._told = self._clock() - _TOLD_EVERY
         self._open: dict[str, Pending] = {}
         self._waited: dict[str, BatchRecord] = {}
         self._read: dict[str, BatchRecord] = {}
@@ -109,7 +113,6 @@ class BatchBackend:
 
     def submit(self, question: Question) -> None:
         """Take a question; it is sent when no answer is ready."""
-        self._last = self._clock()
         self._arrived.put(question)
 
     def collect(self) -> tuple[Question, Result] | None:
@@ -122,6 +125,8 @@ class BatchBackend:
                 if result is not None:
                     return result
                 self._take()
+                if self._stopped.is_set():
+                    self._let_go()
                 if not self._open and not self._ready:
                     return None
                 self._send()
@@ -132,8 +137,11 @@ class BatchBackend:
             raise
 
     def stop(self) -> None:
-        """Send nothing more. Questions that were sent are still answered, others are refused as unsent."""
+        """Send nothing more, and wait for no batch: a later run finds those under way."""
         self._stopped.set()
+
+    def stored(self, question: Question) -> None:
+        """Do nothing: the store is looked at before a record goes."""
 
     def close(self) -> None:
         """Close the connections, and remove the records whose answers are stored. Batches under way go on."""
@@ -147,20 +155,19 @@ class BatchBackend:
         self._endpoint.close()
 
     def _take(self) -> None:
-        """Take what was submitted, until no more comes for a while."""
-        while self._drain() and self._clock() - self._last < self._quiet:
-            self._sleep(self._quiet)
-
-    def _drain(self) -> bool:
-        came = False
         while not self._arrived.empty():
-            question, came = self._arrived.get(), True
+            question = self._arrived.get()
             self._over.discard(question.key)
             if question.key in self._open:
                 self._open[question.key].copies += 1
             else:
                 self._open[question.key] = Pending(question)
-        return came
+
+    def _let_go(self) -> None:
+        error = LlmError("the job ends")
+        for open_ in list(self._open.values()):
+            refusal = Refusal(error, unsent=not open_.sent, fatal=False)
+            self._ready.extend(self._deliver(open_, refusal, keep=open_.sent))
 
     def _unheld(self) -> list[Pending]:
         """Return the questions that no batch holds."""
@@ -173,9 +180,7 @@ class BatchBackend:
         if not waiting:
             return
         self._clean()
-        if self._stopped.is_set():
-            self._refuse(waiting, LlmError(f"{self._endpoint.base_url}: was not asked, since the job ends; run again"))
-        elif self._clock() >= self._not_before and not (self._full_since is not None and self._waited):
+        if self._clock() >= self._not_before and not (self._full_since is not None and self._waited):
             try:
                 with self._records.lock():
                     wanted = {open_.question.key for open_ in waiting}
