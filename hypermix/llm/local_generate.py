@@ -66,12 +66,14 @@ class Draft(Protocol):
     Attributes:
         prompt: Which prompt it goes on with.
         draw: How it is drawn.
-        open: Whether it wants another token.
     """
 
     prompt: int
     draw: Draw
-    open: bool
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it wants another token."""
 
     def add(self, step: Step) -> None:
         """Take the next token."""
@@ -106,7 +108,7 @@ class Generator:
         Args:
             prompts: The tokens of each prompt, at least one each.
             echo: For each prompt how many likely tokens are told at its positions; None for no log-probabilities.
-            drafts: The choices; those that are open get tokens until they are not.
+            drafts: The choices; those that are unfinished get tokens until they are not.
 
         Returns:
             The tokens of each prompt with their log-probabilities; none where they are not wanted.
@@ -121,7 +123,7 @@ class Generator:
         )
         cache = DynamicCache(config=self._model.config)
         scores, told = self._read(ids, mask, cache, echo)
-        active = [draft for draft in drafts if draft.open]
+        active = [draft for draft in drafts if draft.unfinished]
         rows = [draft.prompt for draft in active]
         sampler = _Sampler([draft.draw for draft in active], scores.shape[-1], self.device)
         while active:
@@ -130,7 +132,7 @@ class Generator:
                 scores, mask = scores[chosen_from], mask[chosen_from]
                 cache.batch_select_indices(chosen_from)
             tokens = self._extend(active, sampler, scores)
-            rows = [row for row, draft in enumerate(active) if draft.open]
+            rows = [row for row, draft in enumerate(active) if draft.unfinished]
             if not rows:
                 break
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
