@@ -277,7 +277,7 @@ def test_rows_that_go_on_keep_their_draws() -> None:
     all_rows, some = (_Sampler(draws, 50, torch.device("cpu")) for _ in range(2))
     first = all_rows.draw(logprobs)
     assert torch.equal(some.draw(logprobs), first)
-    some.keep(torch.tensor([0, 2]))
+    some.keep([0, 2])
     for _ in range(5):
         assert torch.equal(some.draw(logprobs[:2]), all_rows.draw(logprobs)[[0, 2]])
 
