@@ -137,7 +137,7 @@ class Sender:
             job.unknown += error.unknown
             if error.fatal and error.param is None:
                 self.stop()
-            told = f"{self._endpoint.name} refused: {error.message}"
+            told = f"{self._endpoint.name}: {error.message}"
             job.reply(
                 _refused(told, unknown=job.unknown, fatal=error.fatal, param=error.param, filtered=error.filtered)
             )
