@@ -166,6 +166,15 @@ def test_token_before_the_label_must_match() -> None:
     assert found.branches == {b":": pytest.approx(0.1)}
 
 
+def test_token_may_end_before_the_label() -> None:
+    found = tally(
+        token("ment: Positive", ("ment: Positive", 0.5), ("ment", 0.2), ("men", 0.1), ("x", 0.1)), lead=b"ment:"
+    )
+
+    assert found.found == {"pos": pytest.approx(0.5)}
+    assert found.branches == {b"ment": pytest.approx(0.2), b"men": pytest.approx(0.1)}
+
+
 def test_cut_characters_are_followed() -> None:
     task = Task("text", "type", {"a": "电影", "b": "电弱"})  # the second characters share their first byte
     content = " 电影".encode()

@@ -116,6 +116,15 @@ def test_following_request_is_whole() -> None:
     )
 
 
+def test_token_that_begins_before_the_label_is_asked_for_whole() -> None:
+    first = token(": Positive", (": Positive", 0.5), (": Neg", 0.4))
+    answer = answered(" fine é (Sentiment: Positive)", [*plain(" fine é (Sentiment"), first, token(")", (")", 0.9))])
+    (main,) = plan(build("logprobs"))
+    (request,) = plan(build("logprobs"), answer)
+
+    assert request.body["prompt"] == f"{main.body['prompt']} fine é (Sentiment: Neg"
+
+
 def test_word_that_was_written_is_followed_for_nothing() -> None:
     speech = {"": {" Posi": 0.5, " Negative": 0.3}, " Posi": {"tive": 0.6, "on": 0.4}}
     row, rounds = talk(build("logprobs"), write_row(speech, " Posi", "tive"), speech)
