@@ -13,10 +13,13 @@ from hypermix.errors import LlmError
 from hypermix.llm.backend import Refusal
 from hypermix.llm.local_body import BodyError
 from hypermix.llm.store import Answer, Question
-from hypermix.records import COMPLETIONS
+from hypermix.records import COMPLETIONS, Abilities
 
 if TYPE_CHECKING:
     from hypermix.llm.local_model import LocalModel, Prepared
+
+ABILITIES = Abilities(echo=True)
+"""What such a model takes: all that the completions API has, and as many likely tokens as one likes."""
 
 _BATCHES = 4
 """Batches that may wait: enough that a batch is full, few enough that a stop comes soon."""

@@ -12,7 +12,7 @@ import torch
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.llm.backend import Backend, Refusal
-from hypermix.llm.local import LocalBackend, open_local
+from hypermix.llm.local import ABILITIES, LocalBackend, open_local
 from hypermix.llm.local_model import load_local
 from hypermix.llm.store import Answer, Question
 from hypermix.records import CHAT, COMPLETIONS
@@ -174,6 +174,16 @@ def test_closed_backend_answers_nothing(gpt2: Path) -> None:
 
 def test_label_words_are_tokenized(backend: LocalBackend) -> None:
     assert backend.tokenize("(Sentiment: Positive)") == [b"(", b"Senti", b"ment", b":", b" Positive", b")"]
+
+
+def test_all_abilities_are_there(backend: LocalBackend) -> None:
+    assert ABILITIES.echo
+    assert not ABILITIES.chat
+    everything = {"logprobs": ABILITIES.logprobs, "echo": True, "n": 2, "stop": ["\n"], "frequency_penalty": 0.1}
+    backend.submit(question(1, **everything, temperature=0.5, top_p=0.9))
+    ((_, answer),) = collect(backend)
+    assert isinstance(answer, Answer)
+    assert len(json.loads(answer.response)["choices"]) == 2
 
 
 def test_threads_are_given_and_put_back(gpt2: Path) -> None:
