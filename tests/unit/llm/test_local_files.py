@@ -372,7 +372,8 @@ def test_hub_that_says_no_is_told(online: Ask, model: str, revision: str | None,
 def test_full_disk_is_told() -> None:
     told = str(module._worded("acme/tiny", "main", OSError(errno.ENOSPC, "No space left on device")))
     assert told == (
-        "acme/tiny: cannot be stored: No space left on device; see that the cache, which HF_HOME names, can be written"
+        "acme/tiny: cannot be stored: No space left on device; see that the cache, which HF_HOME names, can be written "
+        "and has room"
     )
 
 
