@@ -5,6 +5,7 @@ HypermixError
 ├── DataError        a dataset cannot be used as it is
 ├── ArtefactError    a file of results/ or cache/ is missing, damaged or stale
 ├── LlmError         an answer could not be had
+│   ├── BudgetError  a cap is reached; nothing was sent
 │   └── ServerError  the embedded server did not start
 ├── AugmentError     the answers cannot be made into rows
 └── TrainError       a classifier cannot be loaded or trained
@@ -37,6 +38,10 @@ class ArtefactError(HypermixError):
 
 class LlmError(HypermixError):
     """A language model gave no answer that can be stored."""
+
+
+class BudgetError(LlmError):
+    """A request could go beyond a cap of the budget, and was not sent."""
 
 
 class ServerError(LlmError):

@@ -119,6 +119,31 @@ def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     return _slice("augment", **parts)
 
 
+def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, Any]:
+    """Return what an augmentation must know and no result depends on.
+
+    Args:
+        config: The config.
+        augmenter: The name of the augmenter.
+        threads: Threads of the job.
+
+    Returns:
+        Plain JSON values: ``cache``, ``results``, ``threads``, ``offline``, ``budget`` with ``usd``, ``requests`` and
+        ``tokens``, and ``llm``, the settings of the stage `runtime` of the language model that is asked: for a hosted
+        one ``key`` (its place, never the key itself), ``limits``, ``price`` and for a batch ``poll``; none for a model
+        that runs here. ``llm`` is None where none is asked.
+    """
+    llm = getattr(config.augmenters[augmenter], "llm", None)
+    return {
+        "cache": config.cache,
+        "results": config.results,
+        "threads": threads,
+        "offline": config.offline,
+        "budget": _of_stage(config.budget, "runtime"),
+        "llm": None if llm is None else _of_stage(config.llms[llm], "runtime"),
+    }
+
+
 def train_slice(config: Config, classifier: str) -> str:
     """Return what `train` may see of the config, as canonical JSON."""
     chosen = _of_stage(config.classifiers[classifier], "train")

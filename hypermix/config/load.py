@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.dataset import AnyDataset, FileDataset
-from hypermix.config.model import AnyAugmenter, AnyClassifier, AnyLlm, Config
+from hypermix.config.llm import AnyLlm, HostedLlm
+from hypermix.config.model import AnyAugmenter, AnyClassifier, Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
 from hypermix.errors import ConfigError, accepted
 from hypermix.files import is_url
 from hypermix.packages import is_path
-from hypermix.tables import KEYS
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
 _TAGS = ("source", "api", "method")
-_SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|auth|cred)[^=&]*=", re.IGNORECASE)
-"""A user or a parameter of a URL that looks like a secret."""
+_HIDDEN = ("base_url", "key", "extra")
+"""Settings of a language model whose values are never shown: a key may stand there by mistake."""
 
 _NUMBER = re.compile(r"^[+-]?[0-9.]+([eE][+-]?[0-9]+)?$")
 _WANTED = {
@@ -35,10 +34,8 @@ _WANTED = {
     "model_attributes_type": "a mapping of settings",
     "list_type": "a list",
     "too_short": "at least one entry",
+    "invalid-json-value": "text, a number, true, false, null, a list or a mapping (put a date in quotes)",
 }
-_SPLITS = ("train", "validation", "test")
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_COMPRESSED = (".gz", ".zst")
 _SIZE = "a size such as '32s' (rows a class) or '0.01f' (share of train)"
 
 
@@ -64,7 +61,7 @@ def load_config(raw: Mapping[str, Any], registry: Registry | None = None) -> Con
         config = Config.model_validate(present)
     except ValidationError as error:
         mistakes += [_word(detail, present) for detail in error.errors() if not _lacks_entry(detail, strangers)]
-    mistakes += [*strangers.values(), *_unknown_names(present), *_repeated(present), *_unreadable(present)]
+    mistakes += [*strangers.values(), *find_mistakes(present)]
     if not mistakes and config is not None:
         return config
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
@@ -88,21 +85,40 @@ def check_files(config: Config) -> None:
         f"datasets.{name}.{split}": path
         for name, dataset in config.datasets.items()
         if isinstance(dataset, FileDataset)
-        for split in _SPLITS
+        for split in SPLITS
         if (path := getattr(dataset, split)) is not None and not is_url(path)
     }
-    for section, models in (("llms", config.llms), ("classifiers", config.classifiers)):
+    # The model of a hosted one is a name, whatever it looks like.
+    local = {name: llm for name, llm in config.llms.items() if not isinstance(llm, HostedLlm)}
+    for section, models in (("llms", local), ("classifiers", config.classifiers)):
         named |= {
             f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
+    # Who takes a key for its place has put it there, so what stands there is not shown.
+    keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}
+    missing += [f"  {where}: no such file{_nearest(path)}" for where, path in keys.items() if _is_gone(path)]
     if missing:
         here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
         raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
 
 
+def _key_files(config: Config) -> dict[str, str]:
+    """Return the key files of the language models that the experiment asks; a variable is read by the job alone."""
+    used = augmenters_in_use(config.augmenters, config.only, config.except_)
+    asked = [getattr(config.augmenters[name], "llm", None) for name in used]
+    return {
+        name: llm.key.file
+        for name, llm in config.llms.items()
+        if name in asked and isinstance(llm, HostedLlm) and llm.key is not None and llm.key.file is not None
+    }
+
+
 def _is_gone(path: str) -> bool:
-    return not Path(path).exists()
+    try:
+        return not Path(path).exists()
+    except OSError:  # a name that is longer than names may be
+        return True
 
 
 def _nearest(path: str) -> str:
@@ -161,6 +177,8 @@ def _word(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
         return _word_tag(where, path, found)
     if kind == "value_error" and isinstance(found, Mapping):
         return f"{where}: {_wanted(detail)}"  # settings that do not go together: all of them would hide which
+    if path[0] == "llms" and len(path) > 2 and path[2] in _HIDDEN:
+        return f"{where}: {_wanted(detail)}{_hint(kind, found)}"
     return f"{where}: {found!r} stands there; {_wanted(detail)}{_hint(kind, found)}"
 
 
@@ -204,6 +222,8 @@ def _user_path(loc: tuple[str | int, ...], raw: Mapping[str, Any]) -> tuple[str 
     here: Any = raw
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
+        if here is not raw and not isinstance(here, Mapping | list):
+            continue
         if isinstance(here, Mapping) and part not in here and (not last or _is_tag(here, part)):
             continue
         if part in {"[key]", "plan", "list"}:
@@ -233,10 +253,10 @@ def _known_keys(path: tuple[str | int, ...], raw: Mapping[str, Any]) -> list[str
         key = _tag(next(iter(models.values())))[0]
         tag = raw[section][path[1]].get(key)
         model = models[tag] if isinstance(tag, str) and tag in models else next(iter(models.values()))
-    else:
-        for part in path[:-1]:
-            field = model.model_fields.get(str(part))
-            model = (_model_in(field.annotation) if field else None) or model
+        path = path[2:]
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part))
+        model = (_model_in(field.annotation) if field else None) or model
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -244,99 +264,3 @@ def _model_in(kind: Any) -> type[BaseModel] | None:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind
     return next((model for part in get_args(kind) if (model := _model_in(part))), None)
-
-
-def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Find names that point to nothing; works on a config that has other mistakes too."""
-    augmenters = _section(raw, "augmenters")
-    llms = _names(raw, "llms")
-    for name, augmenter in augmenters.items():
-        llm = augmenter.get("llm") if isinstance(augmenter, Mapping) else None
-        if isinstance(llm, str) and llm not in llms:
-            yield f"augmenters.{name}.llm: {llm!r} is no key of llms; {accepted(llm, llms)}"
-    for position, name in enumerate(_items(_section(raw, "report").get("baselines"))):
-        if name not in (known := _names(raw, "augmenters")):
-            yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), known)}"
-    for section in ("only", "except"):
-        for position, partial in enumerate(_items(raw.get(section))):
-            if isinstance(partial, Mapping):
-                yield from _unknown_in_key(f"{section}[{position}]", partial, raw)
-
-
-def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
-    named = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
-    for key, value in partial.items():
-        if key not in KEYS:
-            yield f"{where}.{key}: unknown key; {accepted(str(key), KEYS)}"
-        elif key in named and value not in (known := _names(raw, named[key])):
-            yield f"{where}.{key}: {value!r} is no key of {named[key]}; {accepted(str(value), known)}"
-
-
-def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Find entries that stand twice in a list whose entries are parts of a path."""
-    lists = {
-        "subsample.train": _section(raw, "subsample").get("train"),
-        "seeds.data": _section(raw, "seeds").get("data"),
-        "seeds.trials": _section(raw, "seeds").get("trials"),
-    }
-    for where, value in lists.items():
-        entries = _items(value)
-        for position, entry in enumerate(entries):
-            if entry in entries[:position]:
-                yield f"{where}[{position}]: {entry!r} stands there twice; each entry may stand there once"
-
-
-def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
-    """Find encodings that Python does not know, URLs with secrets, and files whose format nothing tells."""
-    for name, dataset in _section(raw, "datasets").items():
-        if not isinstance(dataset, Mapping) or dataset.get("source") != "file":
-            continue
-        where = f"datasets.{name}"
-        encoding = dataset.get("encoding")
-        if isinstance(encoding, str) and not _is_encoding(encoding):
-            yield f"{where}.encoding: Python knows no encoding {encoding!r}; wanted is one such as utf-8 or cp1252"
-        paths = {split: path for split in _SPLITS if isinstance(path := dataset.get(split), str) and path}
-        for split, path in paths.items():
-            if path.lower().startswith("file://"):
-                yield f"{where}.{split}: {path!r} is a URL of this machine; wanted is the path alone"
-            elif is_url(path) and _SECRET.search(path):
-                yield (
-                    f"{where}.{split}: the URL holds a password or a key, which would stand in the results and the "
-                    "report; wanted is one without, or a file that you downloaded"
-                )
-        if dataset.get("format") is None:
-            yield from (
-                f"{where}.{split}: {path!r} does not tell its format; wanted is a name that ends in "
-                f"{', '.join(_SUFFIXES)} (.gz or .zst may follow), or the key format beside it"
-                for split, path in paths.items()
-                if _format_suffix(path) not in _SUFFIXES
-            )
-
-
-def _is_encoding(name: str) -> bool:
-    try:
-        codec = codecs.lookup(name)
-    except (LookupError, ValueError):  # a name may hold a null byte
-        return False
-    return getattr(codec, "_is_text_encoding", True)  # rot13 and base64 are no encodings of a file
-
-
-def _format_suffix(path: str) -> str:
-    try:
-        name = PurePosixPath(urlsplit(path).path if is_url(path) else path)
-    except ValueError:  # a broken address in brackets
-        return ""
-    return name.with_suffix("").suffix if name.suffix in _COMPRESSED else name.suffix
-
-
-def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = raw.get(name)
-    return section if isinstance(section, Mapping) else {}
-
-
-def _names(raw: Mapping[str, Any], section: str) -> list[str]:
-    return [str(name) for name in _section(raw, section)]
-
-
-def _items(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

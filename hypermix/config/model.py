@@ -114,9 +114,10 @@ class Gpt3Mix(Augmenter):
         None,
         "augment",
         "Where soft labels come from. `logprobs`: the probabilities at the label word of the generated row. `scoring`: "
-        "those of every label word after the text, where the endpoint tells those of a prompt. `classify`: a second "
-        "request that asks for the label alone. `decisions`: OpenAI's Decisions endpoint. `vote`: `votes` draws of the "
-        "label. `hard`: none. null: `logprobs` for soft labels, `hard` for hard ones.",
+        "those of every label word after the text, by `transformers`, and by `completions` where the endpoint tells "
+        "those of a prompt. `classify`: a second request that asks for the label alone. `decisions`: OpenAI's "
+        "Decisions endpoint, beside `chat`. `vote`: `votes` draws of the label. `hard`: nowhere, beside "
+        "`labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
     )
     votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
     sampling: Literal["uniform"] = setting(
@@ -132,8 +133,9 @@ class Gpt3Mix(Augmenter):
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
-        if self.labels == "hard" and self.label_source not in {None, "hard"}:
-            raise ValueError(f"labels: soft for label_source: {self.label_source}; labels is hard")
+        wanted = "hard" if self.label_source == "hard" else "soft"
+        if self.label_source is not None and self.labels != wanted:
+            raise ValueError(f"labels: {wanted} beside label_source: {self.label_source}; labels is {self.labels}")
         return self
 
 
@@ -190,7 +192,7 @@ class Report(Settings):
 class Threads(Settings):
     """Threads a job asks for."""
 
-    augment: int = setting(1, "runtime", "Threads of an augmentation with an embedded model.", ge=1)
+    augment: int = setting(1, "runtime", "Threads of an augmentation with an embedded or transformers model.", ge=1)
     train: int = setting(
         1, "train", "Threads of a training run, which change the last bits of sums. One is best for short runs.", ge=1
     )

@@ -174,11 +174,17 @@ def _pinned(entry: Mapping[str, Any]) -> str:
 
 def _variants(section: str) -> Iterator[str]:
     yield f"## `{section}`\n"
+    nested: dict[str, type[BaseModel]] = {}
     for tag, model in variant_models(section).items():
         key = next(name for name in ("source", "api", "method") if name in model.model_fields)
         yield f"### `{key}: {tag}`\n"
         yield from _about(model)
         yield from _table(model, [name for name in model.model_fields if name != key], f"{section}.NAME.")
+        nested |= {name: part for name in model.model_fields if (part := _section_model(model, name))}
+    for name, model in nested.items():
+        yield f"### `{section}.NAME.{name}`\n"
+        yield from _about(model)
+        yield from _table(model, list(model.model_fields), f"{section}.NAME.{name}.")
 
 
 def _about(model: type[BaseModel]) -> Iterator[str]:
@@ -191,7 +197,9 @@ def _table(model: type[BaseModel], names: list[str], prefix: str) -> Iterator[st
     for name in names:
         field = model.model_fields[name]
         key = f"`{prefix}{field.alias or name}`"
-        yield f"| {key} | {_meaning(field)} | {_default(field)} | {stage_of(model, name)} |"
+        # What has a table of its own has its defaults there.
+        default = "`{}`" if isinstance(field.default, BaseModel) else _default(field)
+        yield f"| {key} | {_meaning(field)} | {default} | {stage_of(model, name)} |"
     yield ""
 
 

@@ -18,9 +18,9 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]+$"
 
 
 class Settings(BaseModel):
-    """Base of all parts of the config: unknown keys are mistakes, and text is never taken for a number."""
+    """Base of all parts of the config: unknown keys are mistakes, text is never taken for a number, numbers end."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def setting(default: Any, stage: Stage | None, doc: str, *, unit: str | None = None, **bounds: Any) -> Any:

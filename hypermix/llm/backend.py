@@ -31,14 +31,18 @@ class Refusal:
 
 
 class Backend(Protocol):
-    """Takes questions and gives answers, in any order. Used by one thread for `submit` and one for `collect`.
+    """Takes questions and gives answers, in any order. Some threads submit while another one collects.
 
     Attributes:
         width: How many questions it can make use of at once; more than these need not be submitted before one is
             collected.
+        eager: Whether it works on a question as soon as it has it; others wait for all that can be submitted.
+        remembers: Whether it finds again what it sent before a crash, so that a lost claim is no unknown spend.
     """
 
     width: int
+    eager: bool
+    remembers: bool
 
     def submit(self, question: Question) -> None:
         """Take a question; it may be sent at once or with others."""
@@ -46,8 +50,15 @@ class Backend(Protocol):
     def collect(self) -> tuple[Question, Answer | Refusal] | None:
         """Wait for the next answer; None if no question is open."""
 
+    def stored(self, question: Question) -> None:
+        """Hear that the answer to a question is on the disk."""
+
     def stop(self) -> None:
-        """Send nothing more. Questions that were sent are still answered, others are refused as unsent."""
+        """Send nothing more.
+
+        Questions that were sent are still answered, unless they can be found again later; all others are refused as
+        unsent, and not as fatal.
+        """
 
     def close(self) -> None:
         """Give back everything that is held."""

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from hypermix.errors import LlmError
+from hypermix.files import write_bytes
 from hypermix.hashing import canonical_json, digest
 
 SUFFIX = ".started"
@@ -53,17 +53,14 @@ _HELD: set[str] = set()
 _Answer = TypeVar("_Answer")
 
 
-class UnknownSpendError(LlmError):
-    """A request was sent and no answer came back: it was perhaps paid."""
-
-
 @dataclass(frozen=True)
 class _Found:
-    """A claim file as it was read; `owner` is None if it does not say."""
+    """A claim file as it was read; `owner` is None if it does not say, `lost` is how many requests it stands for."""
 
     path: Path
     token: str
     owner: dict[str, object] | None
+    lost: int = 1
 
 
 class Claim:
@@ -72,13 +69,13 @@ class Claim:
     Unless it was settled or withdrawn, its file stays behind at the end, and whoever takes over counts it as unknown.
 
     Attributes:
-        unknown: How many claims before it were lost.
+        unknown: How many requests were lost under the claims before it.
     """
 
-    def __init__(self, chain: list[Path], token: str) -> None:
+    def __init__(self, chain: list[Path], token: str, unknown: int) -> None:
         self._chain = chain
         self._token = token
-        self.unknown = len(chain) - 1
+        self.unknown = unknown
 
     def __enter__(self) -> Self:
         return self
@@ -95,19 +92,36 @@ class Claim:
             if path != self._chain[-1] or _is_own(path, self._token):
                 path.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Count no request before this one as lost: whoever answers found them again."""
+        self.unknown = 0
+
+    def lose(self, count: int) -> None:
+        """Leave this claim behind for requests that were sent and not answered, however many there were."""
+        path = self._chain[-1]
+        if count > 1 and _is_own(path, self._token):
+            told = json.loads(path.read_bytes())
+            write_bytes(path, canonical_json({**told, "lost": count}).encode())
+
     def withdraw(self) -> None:
         """Remove this claim alone: nothing was paid for it. Lost ones before it stay to be counted."""
         if _is_own(self._chain[-1], self._token):
             self._chain[-1].unlink(missing_ok=True)
 
 
-def take(root: Path, stored: Callable[[], _Answer | None], lifetime: float = LIFETIME) -> Claim | _Answer:
+def take(
+    root: Path,
+    stored: Callable[[], _Answer | None],
+    lifetime: float = LIFETIME,
+    pause: Callable[[float], None] = time.sleep,
+) -> Claim | _Answer:
     """Claim a request, or wait for the answer of whoever has claimed it.
 
     Args:
         root: The path of the first claim; its folder exists.
         stored: Looks for the answer.
         lifetime: Seconds after which the claim ends even if its owner seems alive.
+        pause: Waits between two looks; it may raise to give up.
 
     Returns:
         The claim, or the answer that somebody else has stored.
@@ -115,7 +129,7 @@ def take(root: Path, stored: Callable[[], _Answer | None], lifetime: float = LIF
     Raises:
         OSError: If the claim cannot be written, as on a full disk; nothing was sent then.
     """
-    pause, told = _FIRST_PAUSE, False
+    seconds, told = _FIRST_PAUSE, False
     unreadable: dict[str, float] = {}
     while True:
         chain = _read_chain(root)
@@ -133,11 +147,11 @@ def take(root: Path, stored: Callable[[], _Answer | None], lifetime: float = LIF
         answer = stored()
         if answer is not None:
             return answer
-        if not told and pause >= _LONGEST_PAUSE:
+        if not told and seconds >= _LONGEST_PAUSE:
             told = True
             _LOG.info("waiting for an answer that another process asks for: %s", chain[-1].path if chain else root)
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause(seconds)
+        seconds = min(2 * seconds, _LONGEST_PAUSE)
 
 
 def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
@@ -152,7 +166,7 @@ def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
     except OSError:
         _HELD.discard(token)
         raise
-    claim = Claim([*(found.path for found in chain), path], token)
+    claim = Claim([*(found.path for found in chain), path], token, sum(found.lost for found in chain))
     # A slow process may succeed a claim whose chain was settled meanwhile; it stands in no chain then.
     now = _read_chain(root)
     if not now or now[-1].token != token:
@@ -225,11 +239,12 @@ def _read(path: Path) -> _Found | None:
     try:
         told = json.loads(content)
         token, owner = str(told["token"]), {**told["owner"], "expires": float(told["expires"])}
+        lost = int(told.get("lost", 1))
     except (ValueError, KeyError, TypeError):
-        token, owner = "", None
+        token, owner, lost = "", None, 1
     if not _TOKEN.fullmatch(token):
         token, owner = digest([state.st_ino, state.st_mtime_ns])[:16], None  # it goes by the file itself
-    return _Found(path, token, owner)
+    return _Found(path, token, owner, lost)
 
 
 def _is_lost(found: _Found, unreadable: dict[str, float]) -> bool:

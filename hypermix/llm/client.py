@@ -1,42 +1,32 @@
-"""Asking a language model through the openai SDK; whatever the store holds is not asked again."""
+"""Asking one language model, many questions at once; whatever the store holds is not asked again."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
-import openai
-
 from hypermix.errors import LlmError
-from hypermix.llm.answer import check_answer, read_answer, read_usage
-from hypermix.llm.claim import UnknownSpendError
-from hypermix.llm.store import Answer, Question, RequestStore
-from hypermix.records import Completion, Request
+from hypermix.llm.answer import read_answer, read_usage
+from hypermix.llm.backend import Backend, Refusal
+from hypermix.llm.claim import Claim
+from hypermix.llm.price import Rate, Tokens
+from hypermix.llm.store import Answer, Question, Record, RequestStore
+from hypermix.records import Choice, Completion, Request
 
-_PATH = "/v1/completions"
-_SHOWN_CHARACTERS = 300
+_LOG = logging.getLogger(__name__)
 _SHOWN_PROMPT = 60
-_KEPT_HEADERS = re.compile(
-    r"date|(x-|apim-)?request-id|x-ratelimit-[a-z0-9-]+|openai-(version|model|processing-ms)", re.IGNORECASE
-)
-"""What is stored of the headers of an answer: no cookie, no key, and not whose account it was."""
+_THREADS = 4
+"""Threads that write claims, and as many others that write answers; they wait for the disk, not for each other."""
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where requests go.
-
-    Attributes:
-        base_url: URL up to and with ``/v1``.
-        api_key: The key; it is sent and never stored or shown.
-    """
-
-    base_url: str
-    api_key: str = field(repr=False)
+Outcome = Completion | Refusal | BaseException
 
 
 @dataclass(frozen=True)
@@ -46,14 +36,18 @@ class Llm:
     Attributes:
         name: Its name in a request.
         identity: What stands for it in a request key.
-        connect: Opens its endpoint, for as long as the context lasts.
-        tokenizer: The path of its tokenizer beside ``/v1``, in the form of llama.cpp's server; None if it has none.
+        open: Opens what answers, for as long as the context lasts.
+        extra: Settings that go into the body of every request.
+        tokenizer: The path of its tokenizer, in the form of llama.cpp's server; None if it has none.
+        rate: What it charges; None if the config does not say.
     """
 
     name: str
     identity: Mapping[str, str]
-    connect: Callable[[], AbstractContextManager[Endpoint]]
+    open: Callable[[], AbstractContextManager[Backend]]
+    extra: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
+    rate: Rate | None = field(default_factory=Rate)
 
 
 @dataclass
@@ -64,57 +58,128 @@ class Usage:
         paid: Requests that were sent and answered.
         replayed: Requests that the store answered; another process may have asked for the answer meanwhile.
         unknown: Requests behind all answers that were sent and perhaps paid, and whose own answers are lost.
-        prompt_tokens: Tokens of the prompts behind all answers, paid and replayed.
-        completion_tokens: Tokens of all answers.
+        tokens: Tokens behind all answers, paid and replayed.
+        tokens_paid: Those that were paid now.
     """
 
     paid: int = 0
     replayed: int = 0
     unknown: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    tokens: Tokens = field(default_factory=Tokens)
+    tokens_paid: Tokens = field(default_factory=Tokens)
+
+    def count(self, record: Record, paid: bool) -> None:
+        """Add an answer."""
+        used = read_usage(record.answer.response)
+        self.paid += paid
+        self.replayed += not paid
+        self.unknown += record.answer.unknown
+        self.tokens += used
+        self.tokens_paid += used if paid else Tokens()
 
 
 class Client:
-    """Asks one language model and keeps every answer; a context manager, which closes what it opened.
+    """Asks one language model and keeps every answer; a context manager.
 
-    The endpoint is opened by the first request that the store cannot answer, so a replay starts no server.
+    What answers is opened by the first request that the store cannot answer, so a replay starts no server. At its end
+    nothing more is sent, and what was sent is waited for and stored, since it is paid for.
 
     Attributes:
-        llm: Who is asked, unless the client is offline: then the store alone answers.
+        llm: Who is asked.
         usage: What was asked so far.
     """
 
     def __init__(self, llm: Llm, store: RequestStore, *, offline: bool = False) -> None:
         self.llm = llm
+        self.usage = Usage()
         self._store = store
         self._offline = offline
-        self._open = ExitStack()
-        self._connection: tuple[Endpoint, openai.OpenAI, _Wire] | None = None
-        self.usage = Usage()
+        self._stack = ExitStack()
+        self._opening = threading.Lock()
+        self._backend: Backend | None = None
+        self._changed = threading.Condition()
+        self._begun = self._blocked = self._ending = 0
+        self._open: dict[str, tuple[Hashable, Claim]] = {}
+        self._ready: deque[tuple[Hashable, Outcome, Record | None, bool]] = deque()
+        self._waiting = False
+        self._stopping = threading.Event()
+        self._begin_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="claims")
+        self._end_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answers")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._drain(interrupted=kind is not None and issubclass(kind, KeyboardInterrupt))
+        finally:
+            self._stack.close()
+            self._end_pool.shutdown(wait=False, cancel_futures=True)
 
-    def complete(self, request: Request) -> Completion:
-        """Return the answer to a request, from the store if it is there.
+    @property
+    def room(self) -> bool:
+        """Whether one more question is of use before an answer is taken."""
+        width = self._backend.width if self._backend else _THREADS
+        with self._changed:
+            return self._begun + len(self._open) + self._ending + len(self._ready) < width
+
+    def submit(self, tag: Hashable, request: Request) -> None:
+        """Ask a question.
+
+        Args:
+            tag: What `take` gives back beside the answer.
+            request: The question.
+        """
+        body = {"model": self.llm.name, **self.llm.extra, **request.body}
+        self.submit_question(tag, Question(self.llm.identity, request.path, body, request.sample))
+
+    def submit_question(self, tag: Hashable, question: Question) -> None:
+        """Ask a question that is complete, with its model's name."""
+        with self._changed:
+            self._begun += 1
+        self._run(self._begin_pool, partial(self._begin, tag, question))
+
+    def take(self) -> tuple[Hashable, Completion]:
+        """Wait for an answer.
+
+        Returns:
+            The tag of its question, and the answer. One that a content policy refused has no text and the finish
+            reason ``content_filter``; it is not stored.
 
         Raises:
             LlmError: If there is no answer. Answers so far are stored; running again asks for the rest.
         """
-        body = {"model": self.llm.name, **request.body}
-        question = Question(self.llm.identity, _PATH, body, request.sample)
-        answer, paid = self._fetch(question, lambda _, sdk: _complete(sdk, body), check_answer)
-        self.usage.paid += paid
-        self.usage.replayed += not paid
-        self.usage.unknown += answer.unknown
-        prompt_tokens, completion_tokens = read_usage(answer.response)
-        self.usage.prompt_tokens += prompt_tokens
-        self.usage.completion_tokens += completion_tokens
-        return read_answer(question.key, answer.response)
+        tag, found = self.take_any()
+        if isinstance(found, Completion):
+            return tag, found
+        if found.filtered:
+            return tag, Completion("", (Choice("", "content_filter", ()),))
+        raise found.error
+
+    def take_any(self) -> tuple[Hashable, Completion | Refusal]:
+        """Wait for an answer or a refusal; see `take`.
+
+        Raises:
+            LlmError: If there can be no answer.
+        """
+        with self._changed:
+            self._waiting = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._ready or not (self._begun or self._open or self._ending))
+            self._waiting = False
+            if not self._ready:
+                raise LlmError(f"{self.llm.name} was asked nothing that can still be answered; run again")
+            tag, found, record, paid = self._ready.popleft()
+        if record is not None:
+            self.usage.count(record, paid)
+        if isinstance(found, BaseException):
+            raise found
+        return tag, found
+
+    def complete(self, request: Request) -> Completion:
+        """Ask one question and wait for its answer; see `take`."""
+        self.submit(None, request)
+        return self.take()[1]
 
     def tokenize(self, texts: Sequence[str]) -> list[list[bytes]] | None:
         """Return the tokens of each text by the model's own tokenizer, from the store if they are there.
@@ -131,98 +196,174 @@ class Client:
         return None if path is None else [self._tokenize(path, text) for text in texts]
 
     def _tokenize(self, path: str, text: str) -> list[bytes]:
-        body = {"content": text, "with_pieces": True}
+        question = Question(self.llm.identity, path, {"content": text, "with_pieces": True}, "")
+        return _read_pieces(self.fetch(question, lambda: self._ask_plainly(question)).response)
 
-        def ask(endpoint: Endpoint, sdk: openai.OpenAI) -> Answer:
-            return Answer(sdk.post(endpoint.base_url.removesuffix("/v1") + path, cast_to=str, body=body))
+    def fetch(self, question: Question, find: Callable[[], Answer]) -> Answer:
+        """Return what is stored under a question that nothing is paid for, or find it and store it.
 
-        answer, _ = self._fetch(Question(self.llm.identity, path, body, ""), ask, _read_pieces)
-        return _read_pieces(answer.response)
-
-    def _fetch(
-        self, question: Question, ask: Callable[[Endpoint, openai.OpenAI], Answer], check: Callable[[str], object]
-    ) -> tuple[Answer, bool]:
-        """Return the answer that is stored, or that is sent for now, and which of the two it was."""
-        if not self._offline:
-            record, paid = self._store.fetch(question, lambda: self._send(ask, check))
-            return record.answer, paid
-        stored = self._store.get(question.key)
-        if stored is None:
-            text = str(question.body.get("prompt", question.body.get("content", "")))
-            sample = f"sample {question.sample}, " if question.sample else ""
-            raise LlmError(
-                f"offline: the answer to request {question.key} ({sample}{text[:_SHOWN_PROMPT]!r}) is not stored in "
-                f"{self._store.folder}; set offline: false, or import a store that has it"
-            )
-        return stored.answer, False
-
-    def _connect(self) -> tuple[Endpoint, openai.OpenAI, _Wire]:
-        if self._connection is None:
-            endpoint = self._open.enter_context(self.llm.connect())
-            # A proxy of the environment must not see what is asked of a server on this machine.
-            outside = not endpoint.base_url.startswith("http://127.0.0.1:")
-            wire = _Wire(trust_env=outside)
-            sdk = openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key, http_client=wire)
-            self._connection = endpoint, self._open.enter_context(sdk), wire
-        return self._connection
-
-    def _send(self, ask: Callable[[Endpoint, openai.OpenAI], Answer], check: Callable[[str], object]) -> Answer:
-        """Return an answer that passes its check."""
-        endpoint, sdk, wire = self._connect()
-        wire.lost = 0
+        Raises:
+            LlmError: If it is not stored and cannot be found.
+        """
+        found = self._look(question)
+        if isinstance(found, Record):
+            return found.answer
+        answer = None
         try:
-            answer = ask(endpoint, sdk)
-        except openai.BadRequestError as error:
-            raise _failure(wire)(
-                f"{self.llm.name} refused a request: {_shown(error, endpoint)}; if it is too long, raise the llm's "
-                "context, or lower the augmenter's examples or max_tokens"
-            ) from error
-        except openai.OpenAIError as error:
-            stored = self.usage.paid + self.usage.replayed
-            raise _failure(wire)(
-                f"{self.llm.name} at {endpoint.base_url} gave no answer: {_shown(error, endpoint)}; the {stored} "
-                "answers so far are stored, running again asks for the rest"
-            ) from error
-        try:
-            check(answer.response)
-        except LlmError as error:
-            raise _failure(wire)(_shown(error, endpoint)) from None
-        kept = {name: value for name, value in answer.headers.items() if endpoint.api_key not in value}
-        return Answer(answer.response, kept if endpoint.api_key else answer.headers, unknown=wire.lost)
-
-
-class _Wire(openai.DefaultHttpxClient):
-    """Counts the requests that went out and were not answered whole: those were perhaps paid.
-
-    The SDK sends such a request again, so a later answer does not tell of them.
-    """
-
-    lost = 0
-
-    def send(self, request: Any, **how: Any) -> Any:
-        sent = False
-
-        def note(event: str, _: object) -> None:
-            nonlocal sent
-            sent = sent or event.endswith("send_request_headers.started")
-
-        request.extensions["trace"] = note
-        try:
-            response = super().send(request, **how)
-            sent = False
+            answer = find()
         finally:
-            self.lost += sent
-        return response
+            if answer is None:
+                _give_up(found)
+        return self._store.finish(found, question, answer).answer
+
+    def _ask_plainly(self, question: Question) -> Answer:
+        """Ask while no other question is open."""
+        backend = self._connect()
+        backend.submit(question)
+        found = backend.collect()
+        if found is None or isinstance(found[1], Refusal):
+            raise found[1].error if found and isinstance(found[1], Refusal) else LlmError("nothing was asked")
+        _read_pieces(found[1].response)
+        return found[1]
+
+    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+        pool.submit(work).add_done_callback(self._note)
+
+    def _note(self, done: Future[None]) -> None:
+        """Let what went wrong in a thread be raised where answers are taken."""
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._give(None, error)
+
+    def _give(self, tag: Hashable, found: Outcome, record: Record | None = None, *, paid: bool = False) -> None:
+        with self._changed:
+            self._ready.append((tag, found, record, paid))
+            self._changed.notify_all()
+
+    def _begin(self, tag: Hashable, question: Question) -> None:
+        try:
+            found = self._look(question)
+            if isinstance(found, Record):
+                self._give(tag, _read(found), found)
+                return
+            backend = None
+            try:
+                backend = self._connect()
+            finally:
+                if backend is None:
+                    _give_up(found)
+            with self._changed:
+                self._open[question.key] = tag, found
+            backend.submit(question)
+        finally:
+            with self._changed:
+                self._begun -= 1
+                self._changed.notify_all()
+
+    def _look(self, question: Question) -> Record | Claim:
+        """Return the stored answer or a claim to ask for it; offline there are no claims."""
+        if not self._offline:
+            return self._store.begin(question, self._pause)
+        stored = self._store.get(question.key)
+        if stored is not None:
+            return stored
+        text = str(question.body.get("prompt", question.body.get("content", question.body.get("messages", ""))))
+        sample = f"sample {question.sample}, " if question.sample else ""
+        raise LlmError(
+            f"offline: the answer to request {question.key} ({sample}{text[:_SHOWN_PROMPT]!r}) is not stored in "
+            f"{self._store.folder}; set offline: false, or import a store that has it"
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for another process, unless the job ends."""
+        with self._changed:
+            self._blocked += 1
+            self._changed.notify_all()
+        stopped = self._stopping.wait(seconds)
+        with self._changed:
+            self._blocked -= 1
+        if stopped:
+            raise LlmError("the job ends while another process asks for the same answer")
+
+    def _connect(self) -> Backend:
+        with self._opening:
+            if self._backend is None:
+                self._backend = self._stack.enter_context(self.llm.open())
+                threading.Thread(target=self._collect, args=[self._backend], daemon=True).start()
+            return self._backend
+
+    def _collect(self, backend: Backend) -> None:
+        """Take answers from what answers, in a thread of its own, until the client ends."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping.is_set() or self._due(backend))
+                if not self._open:
+                    if self._stopping.is_set():
+                        return
+                    continue
+            found = backend.collect()
+            if found is None:
+                continue
+            question, outcome = found
+            with self._changed:
+                self._ending += 1
+                tag, claim = self._open.pop(question.key)
+            self._run(self._end_pool, partial(self._end, backend, tag, claim, question, outcome))
+
+    def _due(self, backend: Backend) -> bool:
+        """Tell whether an answer can be asked for; one that works on many at once gets all that there are first."""
+        if not self._open or backend.eager:
+            return bool(self._open)
+        # Two processes that wait for each other's claims must both go on.
+        begun = self._blocked < min(self._begun, _THREADS)
+        return self._waiting and not (begun or self._ending or self._ready)
+
+    def _end(
+        self, backend: Backend, tag: Hashable, claim: Claim, question: Question, outcome: Answer | Refusal
+    ) -> None:
+        try:
+            if isinstance(outcome, Refusal):
+                with claim:
+                    if outcome.unknown and not backend.remembers:
+                        claim.lose(outcome.unknown)
+                    else:
+                        claim.withdraw()
+                if outcome.fatal or outcome.filtered:
+                    self._give(tag, outcome)
+                return
+            if backend.remembers:
+                claim.forget()
+            record = self._store.finish(claim, question, outcome)
+            backend.stored(question)
+            self._give(tag, _read(record), record, paid=True)
+        finally:
+            with self._changed:
+                self._ending -= 1
+                self._changed.notify_all()
+
+    def _drain(self, *, interrupted: bool) -> None:
+        """Send nothing more, and store the answers to what was sent."""
+        self._stopping.set()
+        self._begin_pool.shutdown(wait=True, cancel_futures=True)
+        if self._backend is not None:
+            with self._changed:
+                count = len(self._open)
+            self._backend.stop()
+            if count and interrupted:
+                _LOG.info("interrupted; %d requests are under way, their answers are waited for and stored", count)
+                _LOG.info("Ctrl-C again gives them up, though they may be paid")
+            with self._changed:
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: not (self._open or self._ending))
 
 
-def _failure(wire: _Wire) -> type[LlmError]:
-    return UnknownSpendError if wire.lost else LlmError
+def _give_up(claim: Claim) -> None:
+    with claim:
+        claim.withdraw()
 
 
-def _complete(sdk: openai.OpenAI, body: Mapping[str, object]) -> Answer:
-    raw = sdk.completions.with_raw_response.create(**body)  # type: ignore[call-overload]
-    headers = {name.lower(): value for name, value in raw.headers.items() if _KEPT_HEADERS.fullmatch(name)}
-    return Answer(str(raw.http_response.text), headers)
+def _read(record: Record) -> Completion:
+    return read_answer(record.question.key, record.question.path, record.answer.response)
 
 
 def _read_pieces(response: str) -> list[bytes]:
@@ -234,9 +375,3 @@ def _read_pieces(response: str) -> list[bytes]:
         raise LlmError(
             f"the endpoint answered {response[:200]!r}, which has no tokens with their pieces; nothing was stored"
         ) from None
-
-
-def _shown(error: Exception, endpoint: Endpoint) -> str:
-    """Word a server's message without the key, which some repeat, and without whole pages."""
-    text = str(error)
-    return (text.replace(endpoint.api_key, "[key]") if endpoint.api_key else text)[:_SHOWN_CHARACTERS]

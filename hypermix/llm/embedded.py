@@ -13,7 +13,10 @@ from pathlib import Path
 from hypermix.errors import ServerError, accepted
 from hypermix.files import atomic
 from hypermix.hashing import file_digest
-from hypermix.llm.client import Endpoint, Llm
+from hypermix.llm.backend import Backend
+from hypermix.llm.client import Llm
+from hypermix.llm.endpoint import Endpoint
+from hypermix.llm.remote import open_remote
 from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
 
 _MAGIC = b"GGUF"
@@ -59,7 +62,7 @@ def _join_parts(name: str, cache: Path) -> Path:
     return target
 
 
-def embedded_llm(model: Path, context: int, threads: int) -> Llm:
+def embedded_llm(model: Path, context: int, threads: int, slots: int = 1) -> Llm:
     """Return a language model that runs here once it is asked.
 
     Its checksum stands for it in request keys, and the context beside it, since an answer ends where the context does.
@@ -68,26 +71,32 @@ def embedded_llm(model: Path, context: int, threads: int) -> Llm:
         model: A GGUF file.
         context: Tokens of the longest prompt with its answer.
         threads: Threads of the computation.
+        slots: Prompts that are computed at once.
     """
-    return Llm(
-        model.stem,
-        {"model_sha256": file_digest(model), "context": str(context)},
-        lambda: serve(model, context, threads),
-        _TOKENIZER,
-    )
+    identity = {"model_sha256": file_digest(model), "context": str(context)}
+    if slots > 1:  # prompts that are computed together change each other's last bits
+        identity["slots"] = str(slots)
+    return Llm(model.stem, identity, lambda: _open(model, context, threads, slots), tokenizer=_TOKENIZER)
 
 
 @contextmanager
-def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
+def _open(model: Path, context: int, threads: int, slots: int) -> Iterator[Backend]:
+    with serve(model, context, threads, slots) as endpoint, open_remote(endpoint) as backend:
+        yield backend
+
+
+@contextmanager
+def serve(model: Path, context: int, threads: int, slots: int = 1) -> Iterator[Endpoint]:
     """Run the server for the length of a block.
 
-    The answers depend on the requests alone: one slot and no prompt cache, so that neither the order of the requests
+    With one slot the answers depend on the requests alone: no prompt cache, so that neither the order of the requests
     nor what was asked before changes how a prompt is computed.
 
     Args:
         model: A GGUF file.
         context: Tokens of the longest prompt with its answer.
         threads: Threads of the computation; they do not change the answers.
+        slots: Prompts that are computed at once.
 
     Yields:
         The endpoint: a free port of the loopback interface that the system chose, and a random key.
@@ -96,13 +105,13 @@ def serve(model: Path, context: int, threads: int) -> Iterator[Endpoint]:
         ServerError: If the server does not start.
     """
     key = secrets.token_urlsafe(32)
-    settings = {"model": str(model), "context": context, "threads": threads, "key": key}
+    settings = {"model": str(model), "context": context, "threads": threads, "slots": slots, "key": key}
     process = subprocess.Popen(
         [sys.executable, "-m", "hypermix.llm.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     with process:
         try:
-            yield Endpoint(f"{_start(process, settings)}/v1", key)
+            yield Endpoint(model.stem, f"{_start(process, settings)}/v1", key, concurrency=slots)
         finally:
             process.kill()  # it holds nothing that needs care
 

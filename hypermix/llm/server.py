@@ -34,7 +34,9 @@ def main() -> None:
 def _parameters(settings: dict[str, Any]) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = settings["model"]
-    params.n_ctx, params.n_parallel, params.n_gpu_layers = settings["context"], 1, 0
+    # The slots share what is given as the context.
+    params.n_ctx, params.n_parallel = settings["context"] * settings["slots"], settings["slots"]
+    params.n_gpu_layers = 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
     params.cache_prompt = params.warmup = params.ui = False
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [settings["key"]]

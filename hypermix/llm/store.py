@@ -23,7 +23,7 @@ from typing import Any
 from hypermix.errors import ArtefactError, LlmError
 from hypermix.files import write_bytes
 from hypermix.hashing import canonical_json, digest
-from hypermix.llm.claim import LIFETIME, SUFFIX, UnknownSpendError, sync_folder, take
+from hypermix.llm.claim import LIFETIME, SUFFIX, Claim, sync_folder, take
 
 ANSWER = ".json.gz"
 _LOG = logging.getLogger(__name__)
@@ -221,45 +221,40 @@ class RequestStore:
                 _LOG.warning("%s: %s; the answer waits up to %.0f s for room", path, error.strerror, self.patience)
                 time.sleep(min(_PAUSE, self.patience))
 
-    def fetch(self, question: Question, send: Callable[[], Answer]) -> tuple[Record, bool]:
-        """Return the stored answer, or send the request under a claim and store what comes.
+    def begin(self, question: Question, pause: Callable[[float], None] = time.sleep) -> Record | Claim:
+        """Return the stored answer, or claim the request; another process that has claimed it is waited for.
 
         Args:
             question: The request.
-            send: Sends it. An `UnknownSpendError` or an interruption leaves the claim behind, as unknown spend; any
-                other `LlmError` says that nothing was paid.
-
-        Returns:
-            The record, and whether it was sent now.
+            pause: Waits for some seconds between two looks at somebody else's claim; it may raise to give up.
 
         Raises:
-            LlmError: If no answer came, or it cannot be stored.
+            LlmError: If the claim cannot be written; nothing was sent then.
+            ArtefactError: If the answer is there and cannot be read.
         """
         key = question.key
         found = self.get(key)
         if found is not None:
-            return found, False
+            return found
         root = self.path(key).with_name(key + SUFFIX)
         try:
             self._make_folder(root.parent)
-            claim = take(root, lambda: self._look(key), self.lifetime)
+            return take(root, lambda: self._look(key), self.lifetime, pause)
         except OSError as error:
             raise LlmError(
                 f"{root}: cannot be written: {error.strerror}; {_advice(error)}, and run again: nothing was sent"
             ) from error
-        if isinstance(claim, Record):
-            return claim, False
+
+    def finish(self, claim: Claim, question: Question, answer: Answer) -> Record:
+        """Store the answer to a claimed request, and only then give up the claim.
+
+        Raises:
+            LlmError: If it cannot be written; the claim stays, as unknown spend.
+        """
         with claim:
-            try:
-                answer = send()
-            except UnknownSpendError:
-                raise
-            except LlmError:
-                claim.withdraw()
-                raise
             record = self.put(Record(question, replace(answer, unknown=answer.unknown + claim.unknown)))
             claim.settle()
-        return record, True
+        return record
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():

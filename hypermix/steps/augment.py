@@ -7,29 +7,25 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
-from hypermix.augment.base import AUGMENTERS, Augmenter, Slot
+from hypermix.augment.base import AUGMENTERS
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.llm.client import Client, Usage
-from hypermix.llm.embedded import embedded_llm, locate_model
-from hypermix.llm.store import RequestStore
-from hypermix.records import Completion, Example, SyntheticRow, Task
+from hypermix.llm.price import Rate
+from hypermix.records import Example, SyntheticRow, Task
+from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
+from hypermix.steps.rows import Rows
 
 _LOG = logging.getLogger(__name__)
-_PROGRESS_SECONDS = 10.0
-_SHOWN_ANSWERS = 3
-_ENOUGH_TO_GIVE_UP = 10
-"""Answers after which asking on is a waste if none could be used."""
-
-_SHOWN_CHARACTERS = 300
 METHODS = (control, gpt3mix)
 """The modules whose import registers the augmentation methods."""
 
@@ -48,7 +44,8 @@ def run(
         slice_json: The slice of `augment`.
         train: The subsampled train rows.
         runtime: What changes no result: ``cache``, the folder of the request store and of joined models; ``threads``
-            of an embedded model; ``offline``, whether the store alone answers.
+            of a model that runs here; ``offline``, whether the store alone answers; ``results``, the folder that names
+            the experiment; ``llm``, its limits, price and the place of its key; ``budget``, the caps.
         outputs: Where ``synthetic`` and ``receipt`` go.
 
     Raises:
@@ -62,24 +59,32 @@ def run(
     labels = drawn["labels"]
     examples = [Example(*row) for row in read_table(train, "train").itertuples(index=False, name=None)]
     task = _word_task(parts, labels)
-    augmenter = AUGMENTERS.get(parts["augmenter"]["method"])(parts["augmenter"], task)
+    build = AUGMENTERS.get(parts["augmenter"]["method"])
     seed = seeds["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
     with _open_client(parts.get("llm"), runtime) as client:
-        words = _check_words(client, task, parts["augmenter"].get("labels", "hard")) if client else None
-        rows = _make_rows(augmenter, examples, seed, client)
-    model = dict(client.llm.identity) if client else None
-    wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in rows)
+        takes = abilities(parts["llm"], runtime, client) if client else None
+        augmenter = build(parts["augmenter"], task, takes)
+        words = _check_words(client, task, parts["augmenter"]) if client else None
+        draw = Rows(augmenter, examples, seed, client).make()
+    wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
         )
+    model = dict(client.llm.identity) if client else None
     more = {"labels": labels, "short": drawn["short"], "model": model, "words": words}
+    if takes is not None:
+        more["abilities"] = asdict(takes)
     provenance = describe("augment", slice_json, {**keys, **seeds}, {"train": train}, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
-    write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(rows, llm)), provenance)
-    usage = client.usage if client else Usage()
-    receipt = _receipt(usage, llm, wanted, kept, time.perf_counter() - started)
-    write_table(outputs["receipt"], tables.from_columns("receipt", receipt), provenance)
+    write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(draw.rows, llm)), provenance)
+    counted = {"rows_wanted": wanted, "rows_kept": kept, "requests_discarded": draw.discarded}
+    receipt = _receipt(client, counted, time.perf_counter() - started)
+    write_table(
+        outputs["receipt"],
+        tables.from_columns("receipt", {name: [value] for name, value in {"llm": llm, **receipt}.items()}),
+        provenance,
+    )
 
 
 def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
@@ -91,8 +96,9 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
     return Task(task["text_type"], task["label_type"], words)
 
 
-def _check_words(client: Client, task: Task, labels: str) -> list[list[Any]]:
+def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
     """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
+    labels = settings.get("labels", "hard")
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, labels)
     for problem in find_problems(words, labels):
@@ -105,70 +111,8 @@ def _open_client(llm: Mapping[str, Any] | None, runtime: Mapping[str, Any]) -> I
     if llm is None:
         yield None
         return
-    cache = Path(runtime["cache"])
-    found = embedded_llm(locate_model(llm["model"], cache / "models"), llm["context"], runtime["threads"])
-    with Client(found, RequestStore(cache / "requests"), offline=runtime["offline"]) as client:
+    with Client(open_llm(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as client:
         yield client
-
-
-def _make_rows(
-    augmenter: Augmenter, examples: Sequence[Example], seed: int, client: Client | None
-) -> list[SyntheticRow]:
-    """Ask for every row, and again for those that cannot be used, a bounded number of times."""
-    made: dict[Slot, SyntheticRow] = {}
-    answers: dict[Slot, Completion] = {}
-    missing = list(range(augmenter.n_rows(len(examples))))
-    progress = _Progress(len(missing))
-    for attempt in range(augmenter.attempts):
-        slots = [Slot(row, attempt) for row in missing]
-        requests = augmenter.plan(examples, seed, slots)
-        for position, slot in enumerate(slots):
-            if client is not None:
-                answers[slot] = client.complete(requests[position])
-            answered = [answers[slot]] if slot in answers else []
-            (made[slot],) = augmenter.harvest(examples, seed, [slot], answered)
-            if client is not None:
-                progress.count(made[slot].kept)
-            if len(made) == _ENOUGH_TO_GIVE_UP:
-                _refuse_hopeless(made, answers)
-        missing = [slot.row for slot in slots if not made[slot].kept]
-    _refuse_hopeless(made, answers)
-    return [made[slot] for slot in sorted(made)]
-
-
-def _refuse_hopeless(made: Mapping[Slot, SyntheticRow], answers: Mapping[Slot, Completion]) -> None:
-    """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
-    if not answers or any(row.kept for row in made.values()):
-        return
-    shown = [
-        f"  {answer.text[:_SHOWN_CHARACTERS]!r} ({made[slot].reason})"
-        for slot, answer in list(answers.items())[:_SHOWN_ANSWERS]
-    ]
-    cut = all(row.reason == "cut off" for row in made.values())
-    advice = "raise the augmenter's max_tokens" if cut else "try more examples, another model, or plainer label words"
-    advice += "; stored answers cost nothing again"
-    raise AugmentError("\n".join([f"none of {len(answers)} answers can be used; the first are", *shown, advice]))
-
-
-class _Progress:
-    """Tells rows done, rate and usable share, at most every few seconds."""
-
-    def __init__(self, wanted: int) -> None:
-        self._wanted = wanted
-        self._asked = self._kept = 0
-        self._started = self._told = time.perf_counter()
-
-    def count(self, kept: bool) -> None:
-        self._asked += 1
-        self._kept += kept
-        now = time.perf_counter()
-        if now - self._told >= _PROGRESS_SECONDS or self._kept == self._wanted:
-            self._told = now
-            rate = 60 * self._asked / max(now - self._started, 1e-9)
-            share = self._kept / self._asked
-            _LOG.info(
-                "%d of %d rows, %.0f answers a minute, %.0f %% usable", self._kept, self._wanted, rate, 100 * share
-            )
 
 
 def _to_frame(rows: Sequence[SyntheticRow], llm: str | None) -> dict[str, list[Any]]:
@@ -189,16 +133,17 @@ def _to_frame(rows: Sequence[SyntheticRow], llm: str | None) -> dict[str, list[A
     }
 
 
-def _receipt(usage: Usage, llm: str | None, wanted: int, kept: int, seconds: float) -> dict[str, list[Any]]:
+def _receipt(client: Client | None, counted: Mapping[str, int], seconds: float) -> dict[str, Any]:
+    usage = client.usage if client else Usage()
+    rate = client.llm.rate if client else Rate()
     return {
-        "llm": [llm],
-        "requests_paid": [usage.paid],
-        "requests_replayed": [usage.replayed],
-        "requests_unknown": [usage.unknown],
-        "prompt_tokens": [usage.prompt_tokens],
-        "completion_tokens": [usage.completion_tokens],
-        "usd": [0.0],  # a model that runs here costs nothing
-        "rows_wanted": [wanted],
-        "rows_kept": [kept],
-        "seconds": [seconds],
+        "requests_paid": usage.paid,
+        "requests_replayed": usage.replayed,
+        "requests_unknown": usage.unknown,
+        "prompt_tokens": usage.tokens.prompt,
+        "completion_tokens": usage.tokens.completion,
+        "usd": None if rate is None else rate.usd(usage.tokens),
+        "usd_paid": None if rate is None else rate.usd(usage.tokens_paid),
+        **counted,
+        "seconds": seconds,
     }

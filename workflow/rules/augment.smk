@@ -15,7 +15,8 @@ rule augment:
         mem_mb=2000,
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
-        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads, "offline": CONFIG.offline},
+        # Derived from threads, so that Snakemake does not track it: it changes no result. It tells the place of a key.
+        run=lambda wildcards, threads: experiment.augment_runtime(CONFIG, wildcards.augmenter, threads),
     message:
         "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

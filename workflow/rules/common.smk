@@ -62,14 +62,17 @@ def model_files(model):
     """Name the files of a model that lies here, so that a new one under an old name is noticed."""
     path = Path(model)
     if path.is_dir():
-        return sorted(str(file) for file in path.iterdir() if file.suffix in {".json", ".safetensors", ".txt"})
+        return sorted(
+            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
+        )
     return [model] if path.is_file() else []
 
 
 def llm_files(wildcards):
-    """Name the files of the language model that an augmenter asks."""
-    llm = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
-    return model_files(CONFIG.llms[llm].model) if llm else []
+    """Name the files of the language model that an augmenter asks; of a hosted one it has the name alone."""
+    name = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
+    llm = CONFIG.llms[name] if name else None
+    return model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
 
 
 def classifier_files(wildcards):

@@ -10,6 +10,8 @@ import pytest
 
 Change = Callable[[str, Any], dict[str, Any]]
 
+PRICE = {"input": 0.1, "output": 0.5, "as_of": "2026-11-22", "source": "the page of prices"}
+
 RAW: dict[str, Any] = {
     "datasets": {
         "rt": {"source": "packaged"},
@@ -19,14 +21,34 @@ RAW: dict[str, Any] = {
     },
     "subsample": {"train": ["16s", "0.1f"]},
     "seeds": {"data": {"master": 42, "count": 3}, "trials": [7, 8]},
-    "llms": {"local": {"api": "embedded"}, "other": {"api": "embedded", "model": "other.gguf"}},
+    "llms": {
+        "local": {"api": "embedded"},
+        "other": {"api": "embedded", "model": "other.gguf"},
+        "luna": {
+            "api": "chat",
+            "model": "luna",
+            "key": {"env": "LUNA_KEY"},
+            "limits": {"requests_per_min": 500, "tokens_per_min": 200000},
+            "price": {**PRICE},
+            "reasoning_effort": "none",
+            "extra": {"service_tier": "flex"},
+        },
+        "server": {"api": "completions", "model": "base", "base_url": "http://127.0.0.1:8000/v1", "price": {**PRICE}},
+        "cheap": {"api": "batch", "model": "luna", "key": {"file": "openai-key"}, "price": {**PRICE}},
+        "own": {"api": "transformers", "model": "some-lab/small"},
+    },
     "augmenters": {
         "none": {"method": "none"},
         "copy": {"method": "duplicate"},
         "mix": {"method": "gpt3mix", "llm": "local"},
         "mix2": {"method": "gpt3mix", "llm": "other", "examples": 4},
+        "talk": {"method": "gpt3mix", "llm": "luna"},
+        "score": {"method": "gpt3mix", "llm": "server"},
+        "night": {"method": "gpt3mix", "llm": "cheap"},
+        "here": {"method": "gpt3mix", "llm": "own"},
     },
     "classifiers": {"minilm": {"method": "finetune"}, "slow": {"method": "finetune", "learning_rate": 1e-5}},
+    "budget": {"usd": 5.0, "requests": 1000, "tokens": 100000},
     "report": {"baselines": ["none"]},
 }
 

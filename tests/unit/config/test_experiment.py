@@ -8,7 +8,15 @@ import pytest
 from pydantic import BaseModel
 
 from hypermix.config import experiment
-from hypermix.config.experiment import METHOD_VERSIONS, baselines, data_seeds, runs, stage_of, trial_seeds
+from hypermix.config.experiment import (
+    METHOD_VERSIONS,
+    augment_runtime,
+    baselines,
+    data_seeds,
+    runs,
+    stage_of,
+    trial_seeds,
+)
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ConfigError
@@ -16,11 +24,16 @@ from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 from tests.unit.config.conftest import RAW, Change
 
-FULL = load_config(RAW).model_dump(by_alias=True)
+FULL = load_config(RAW).model_dump(mode="json", by_alias=True)
 """The small config with every setting written out."""
 
 ONE_CHOICE = {"source", "api", "method", "name", "recipe", "sampling"}
 """Settings that have one value as yet, so that nothing can be set in their place."""
+
+N_RUNS = len(runs(load_config(RAW)))
+
+ONE_OF_TWO = {"env", "file"}
+"""Settings of which exactly one is given, so that none can be set beside the other."""
 
 Path = tuple[str, ...]
 Slices = dict[Path, str]
@@ -59,7 +72,7 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [*listed, not value, "8s", "new", "b.csv", 7, ["none"]]
+        return [*listed, not value, "8s", "new", "b.csv", 7, ["none"], {"env": "NEW"}]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):
@@ -68,7 +81,8 @@ def candidates(value: Any, kind: Any) -> list[Any]:
         return [{"1": "new"}]
     if isinstance(value, list):
         return [value[:-1], [{"dataset": "rt"}], ["other"]]
-    return [*listed, *([] if listed else ["local", "other", "8s", "new", "b.csv", "cp1252", "owner/new"])]
+    other = ["local", "other", "8s", "new", "b.csv", "cp1252", "owner/new", "http://localhost/v1", "NEW", "2026-11-23"]
+    return [*listed, *([] if listed else other)]
 
 
 def set_path(path: Path, value: Any) -> dict[str, Any]:
@@ -119,7 +133,7 @@ def slices(config: Config) -> Slices:
 def users(place: Place) -> set[Path]:
     """Tell by hand which slices a setting belongs to."""
     section, name = place.path[0], place.path[1] if len(place.path) > 1 else ""
-    askers = {"mix": "local", "mix2": "other"}
+    askers = {name: augmenter["llm"] for name, augmenter in RAW["augmenters"].items() if "llm" in augmenter}
     own: dict[tuple[str, str], set[Path]] = {
         ("datasets", "prepare"): {("prepare", name)},
         ("datasets", "augment"): {("augment", name, asker) for asker in askers},
@@ -140,7 +154,8 @@ def users(place: Place) -> set[Path]:
 def test_setting_changes_slices_of_its_stage(place: Place) -> None:
     config = changed(place)
     if config is None:
-        assert place.path[-1] in ONE_CHOICE
+        given_elsewhere = place.path[-1] in ONE_OF_TWO and get_path(place.path) is None
+        assert given_elsewhere or place.path[-1] in ONE_CHOICE
         return
     before, after = slices(load_config(FULL)), slices(config)
 
@@ -149,7 +164,9 @@ def test_setting_changes_slices_of_its_stage(place: Place) -> None:
 
 def test_walk_meets_every_stage() -> None:
     assert {place.stage for place in PLACES} == {"prepare", "subsample", "augment", "train", "aggregate", "runtime"}
-    assert len(PLACES) == len({place.path for place in PLACES}) > 80
+    assert len(PLACES) == len({place.path for place in PLACES}) > 150
+    inner = {"key.env", "key.file", "limits.concurrency", "limits.tries", "price.input", "price.as_of"}
+    assert inner <= {".".join(place.path[2:]) for place in PLACES if place.path[0] == "llms"}
 
 
 def test_order_of_keys_changes_no_slice() -> None:
@@ -199,9 +216,90 @@ def test_subsample_slice_is_exact() -> None:
 def test_augment_slice_names_the_model() -> None:
     parts = json.loads(experiment.augment_slice(load_config(RAW), "mine", "mix2"))
 
-    assert parts["llm"] == {"name": "other", "api": "embedded", "model": "other.gguf", "context": 4096}
+    assert parts["llm"] == {"name": "other", "api": "embedded", "model": "other.gguf", "context": 4096, "slots": 1}
     assert parts["task"] == {"text_type": "text", "label_type": "label", "label_words": {"5": "good"}}
     assert sorted(parts) == ["augmenter", "llm", "method_version", "task"]
+
+
+def test_augment_slice_of_a_hosted_model_is_what_it_is_asked() -> None:
+    parts = json.loads(experiment.augment_slice(load_config(RAW), "mine", "talk"))
+
+    assert parts["llm"] == {
+        "name": "luna",
+        "api": "chat",
+        "model": "luna",
+        "base_url": "https://api.openai.com/v1",
+        "extra": {"service_tier": "flex"},
+        "reasoning_effort": "none",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("llms.luna.key", None),
+        ("llms.luna.key", {"file": "a-key"}),
+        ("llms.server.key", {"env": "SERVER_KEY"}),
+        ("llms.luna.limits", {}),
+        ("llms.luna.limits", {"requests_per_min": None, "concurrency": 1, "deadline": 5.0}),
+        ("llms.luna.price", {"input": 9.0, "output": 9.0, "as_of": "2027-01-01"}),
+        ("llms.cheap.poll", 1.0),
+        ("budget", {}),
+        ("budget", {"usd": 0.0}),
+        ("offline", True),
+    ],
+)
+def test_key_limits_price_and_budget_change_no_slice(change: Change, path: str, value: Any) -> None:
+    assert slices(load_config(change(path, value))) == slices(load_config(RAW))
+
+
+def test_no_slice_tells_of_money_and_keys() -> None:
+    for told in slices(load_config(RAW)).values():
+        for hidden in ("LUNA_KEY", "openai-key", "requests_per_min", "longest_wait", "as_of", "usd", '"poll"'):
+            assert hidden not in told
+
+
+def test_augment_runtime_tells_all_that_no_slice_tells(change: Change) -> None:
+    config = load_config(change("offline", True))
+
+    assert augment_runtime(config, "talk", 3) == {
+        "cache": "cache",
+        "results": "results",
+        "threads": 3,
+        "offline": True,
+        "budget": {"usd": 5.0, "requests": 1000, "tokens": 100000},
+        "llm": {
+            "key": {"env": "LUNA_KEY", "file": None},
+            "limits": {
+                "requests_per_min": 500.0,
+                "tokens_per_min": 200000.0,
+                "concurrency": 8,
+                "deadline": 600.0,
+                "tries": 6,
+                "longest_wait": 600.0,
+            },
+            "price": {"input": 0.1, "output": 0.5, "as_of": "2026-11-22", "source": "the page of prices"},
+        },
+    }
+
+
+def test_augment_runtime_of_a_batch_has_its_pause() -> None:
+    told = augment_runtime(load_config(RAW), "night", 1)["llm"]
+
+    assert told["poll"] == 60.0
+    assert told["key"] == {"env": None, "file": "openai-key"}
+
+
+@pytest.mark.parametrize(("augmenter", "llm"), [("none", None), ("copy", None), ("mix", {}), ("here", {})])
+def test_augment_runtime_without_an_endpoint_has_nothing_of_it(augmenter: str, llm: Any) -> None:
+    assert augment_runtime(load_config(RAW), augmenter, 1)["llm"] == llm
+
+
+@pytest.mark.parametrize("augmenter", sorted(RAW["augmenters"]))
+def test_augment_runtime_is_plain_json(augmenter: str) -> None:
+    told = augment_runtime(load_config(RAW), augmenter, 2)
+
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
 def test_augment_slice_without_model_has_no_task() -> None:
@@ -240,7 +338,7 @@ def test_seed_zero_stays_a_seed(change: Change) -> None:
 def test_runs_are_the_whole_product() -> None:
     keys = runs(load_config(RAW))
 
-    assert len(keys) == len({tuple(key.values()) for key in keys}) == 4 * 2 * 3 * 4 * 2 * 2
+    assert len(keys) == len({tuple(key.values()) for key in keys}) == N_RUNS == 4 * 2 * 3 * 8 * 2 * 2
     assert all(list(key) == list(KEYS) for key in keys)
     assert keys[0] == {
         "dataset": "rt",
@@ -285,7 +383,7 @@ def test_paired_refuses_seeds_without_a_trial(change: Change) -> None:
 @pytest.mark.parametrize("section", ["only", "except"])
 def test_a_key_that_matches_nothing_is_an_error(change: Change, section: str) -> None:
     raw = change(section, [{"augmenter": "mix"}, {"subsample": "17s"}])
-    with pytest.raises(ConfigError, match=rf"^{section}\[1\]: .*'17s'.* matches none of 384 runs"):
+    with pytest.raises(ConfigError, match=rf"^{section}\[1\]: .*'17s'.* matches none of {N_RUNS} runs"):
         runs(load_config(raw))
 
 
@@ -328,7 +426,9 @@ def test_seeds_narrow_as_number_or_text(change: Change, seed: int | str) -> None
 
 
 def test_empty_product_is_an_error(change: Change) -> None:
-    with pytest.raises(ConfigError, match=r"^only and except leave none of 384 runs; take an entry of them away$"):
+    with pytest.raises(
+        ConfigError, match=rf"^only and except leave none of {N_RUNS} runs; take an entry of them away$"
+    ):
         runs(load_config({**change("only", [{"trial": 7}]), "except": [{"trial": 7}]}))
 
 

@@ -16,7 +16,7 @@ from hypermix.config.load import check_files, load_config, merge, variant_models
 from hypermix.config.model import Config
 from hypermix.errors import ConfigError
 from tests.architecture.source import ROOT
-from tests.unit.config.conftest import RAW, Change, set_key
+from tests.unit.config.conftest import PRICE, RAW, Change, set_key
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=100)
 VALUES = st.recursive(
@@ -145,16 +145,53 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "augmenters.mix.llm",
         "locl",
-        "augmenters.mix.llm: 'locl' is no key of llms; did you mean 'local'? (known: local, other)",
+        "augmenters.mix.llm: 'locl' is no key of llms; did you mean 'local'? (known: local, other, ",
     ),
     ("augmenters.mix", {"method": "gpt3mix"}, "augmenters.mix.llm: must be given"),
     ("augmenters.a b", {"method": "none"}, f"augmenters.a b: 'a b' stands there; {NAME_LETTERS}"),
-    ("llms.local.api", "chat", "llms.local.api: 'chat' stands there; wanted is 'embedded'"),
+    (
+        "llms.local.api",
+        "embeded",
+        "llms.local.api: 'embeded' stands there; did you mean 'embedded'? (known: embedded, completions, chat, ba",
+    ),
+    (
+        "llms.luna.limits.concurency",
+        4,
+        "llms.luna.limits.concurency: unknown key; did you mean 'concurrency'? (known: requests_per_min, tok",
+    ),
+    (
+        "llms.luna.limits.concurrency",
+        "4",
+        "llms.luna.limits.concurrency: '4' stands there; wanted is integer (take the quotes away)",
+    ),
+    ("llms.luna.limits", None, "llms.luna.limits: None stands there; wanted is a mapping of settings"),
+    ("llms.luna.price", {"input": 1, "output": 2}, "llms.luna.price.as_of: must be given"),
+    ("llms.luna.price.input", -1, "llms.luna.price.input: -1 stands there; wanted is greater than or equal to 0"),
+    ("llms.local.price", {}, "llms.local.price: unknown key; known: api, model, context, slots"),
+    ("llms.own.base_url", "http://x/v1", "llms.own.base_url: unknown key; known: api, model, revision, batch_size, dt"),
+    ("llms.server", {"api": "completions", "model": "m", "price": PRICE}, "llms.server.base_url: must be given"),
+    ("budget.usd", "5", "budget.usd: '5' stands there; wanted is number (take the quotes away)"),
+    ("budget.dollars", 5, "budget.dollars: unknown key; known: usd, requests, tokens"),
+    ("budget.requests", 1.5, "budget.requests: 1.5 stands there; wanted is integer"),
+    *[
+        (path, float("inf"), f"{path}: inf stands there; wanted is a finite number")
+        for path in ("budget.usd", "llms.luna.limits.tokens_per_min", "augmenters.copy.multiplier")
+    ],
+    (
+        "augmenters.mix",
+        {"method": "gpt3mix", "llm": "local", "labels": "hard", "label_source": "vote"},
+        "augmenters.mix: wanted is labels: soft beside label_source: vote; labels is hard",
+    ),
+    (
+        "augmenters.mix.label_source",
+        "hard",
+        "augmenters.mix: wanted is labels: hard beside label_source: hard; labels is soft",
+    ),
     ("classifiers.minilm.method", "probe", "classifiers.minilm.method: 'probe' stands there; wanted is 'finetune'"),
     (
         "report.baselines",
         ["nome"],
-        "report.baselines[0]: 'nome' is no key of augmenters; did you mean 'none'? (known: none, copy, mix, mix2)",
+        "report.baselines[0]: 'nome' is no key of augmenters; did you mean 'none'? (known: none, copy, mix, mix2, ",
     ),
     (
         "only",
@@ -255,13 +292,16 @@ def test_empty_config_names_what_it_needs() -> None:
 
 
 def test_null_variant_is_removed(change: Change) -> None:
-    assert list(load_config(change("augmenters.mix", None)).augmenters) == ["none", "copy", "mix2"]
+    kept = [name for name in RAW["augmenters"] if name != "mix"]
+    assert list(load_config(change("augmenters.mix", None)).augmenters) == kept
     assert list(load_config(change("datasets.rt", None)).datasets) == ["mine", "tone", "known"]
     assert list(load_config(change("classifiers.slow", None)).classifiers) == ["minilm"]
 
 
 def test_removed_llm_is_missed_where_used(change: Change) -> None:
-    assert mistakes(change("llms.local", None)) == ["augmenters.mix.llm: 'local' is no key of llms; known: other"]
+    assert mistakes(change("llms.local", None)) == [
+        "augmenters.mix.llm: 'local' is no key of llms; known: other, luna, server, cheap, own"
+    ]
 
 
 def test_removing_all_variants_is_a_mistake(change: Change) -> None:
@@ -335,7 +375,7 @@ def test_merge_goes_down_by_key() -> None:
 
 def test_variants_are_listed_by_tag() -> None:
     assert list(variant_models("datasets")) == ["packaged", "file", "hub", "registry"]
-    assert list(variant_models("llms")) == ["embedded"]
+    assert list(variant_models("llms")) == ["embedded", "completions", "chat", "batch", "transformers"]
     assert list(variant_models("augmenters")) == ["none", "duplicate", "gpt3mix"]
     assert list(variant_models("classifiers")) == ["finetune"]
 
@@ -395,7 +435,7 @@ def missing(raw: dict[str, Any]) -> list[str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    for name in ("data/train.csv", "data/test.csv", "other.gguf"):
+    for name in ("data/train.csv", "data/test.csv", "other.gguf", "openai-key"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -424,6 +464,44 @@ def test_a_near_name_in_the_folder_itself_is_told(folder: Path) -> None:
     assert missing(set_key(files(), "llms.other.model", "othr.gguf")) == [
         "llms.other.model: othr.gguf: no such file; did you mean 'other.gguf'?"
     ]
+
+
+def test_a_missing_key_file_is_told_and_not_shown(folder: Path) -> None:
+    assert missing(set_key(files(), "llms.cheap.key.file", "opnai-key")) == [
+        "llms.cheap.key.file: no such file; did you mean 'openai-key'?"
+    ]
+    assert missing(set_key(files(), "llms.cheap.key.file", "sk-made-up" * 40)) == ["llms.cheap.key.file: no such file"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("augmenters.night", None),
+        ("augmenters.night.llm", "local"),
+        ("except", [{"augmenter": "night"}]),
+        ("only", [{"augmenter": "none"}, {"augmenter": "mix", "dataset": "rt"}]),
+    ],
+)
+def test_the_key_file_of_a_model_that_nothing_asks_may_be_missing(folder: Path, path: str, value: Any) -> None:
+    (folder / "openai-key").unlink()
+    assert missing(files()) == ["llms.cheap.key.file: no such file"]
+    assert missing(set_key(files(), path, value)) == []
+
+
+def test_a_key_in_the_environment_is_left_to_the_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LUNA_KEY", raising=False)
+
+    assert missing(files()) == []
+
+
+@pytest.mark.parametrize("model", ["gemma.gguf", "/models/gemma", "./x"])
+def test_the_model_of_an_endpoint_is_no_file_of_this_machine(folder: Path, model: str) -> None:
+    assert missing(set_key(files(), "llms.server.model", model)) == []
+
+
+@pytest.mark.parametrize("model", ["./models/small", "/models/small"])
+def test_the_folder_of_a_transformers_model_must_be_there(folder: Path, model: str) -> None:
+    assert missing(set_key(files(), "llms.own.model", model)) == [f"llms.own.model: {model}: no such file"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
 from hypermix.config.model import Config, Report, Seeds, Subsample, Threads
 from hypermix.config.registry import REGISTRY_PATH, read_registry
@@ -58,7 +59,12 @@ def test_reference_has_every_setting() -> None:
     for section in SECTIONS:
         for model in variant_models(section).values():
             expected |= keys(model, f"{section}.NAME.")
-    plain: dict[str, type[BaseModel]] = {"subsample": Subsample, "seeds": Seeds, "report": Report, "threads": Threads}
+    for name, nested in {"key": KeyPlace, "limits": Limits, "price": Price}.items():
+        expected |= keys(nested, f"llms.NAME.{name}.") | {f"llms.NAME.{name}"}
+    expected.add("llms.NAME.price.source")
+    plain: dict[str, type[BaseModel]] = {
+        **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads}
+    }
     for section, settings in plain.items():
         expected |= keys(settings, f"{section}.")
 
@@ -69,7 +75,9 @@ def test_reference_has_every_kind() -> None:
     headings = [line.removeprefix("### ").strip("`") for line in reference().splitlines() if line.startswith("### ")]
 
     assert headings == [
-        *("source: packaged", "source: file", "source: hub", "source: registry", "api: embedded"),
+        *("source: packaged", "source: file", "source: hub", "source: registry"),
+        *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
+        *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
         *("method: none", "method: duplicate", "method: gpt3mix", "method: finetune"),
     ]
 
@@ -102,14 +110,43 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
         ("except", "`[]`", "aggregate"),
         ("threads.train", "`1`", "train"),
         ("threads.augment", "`1`", "runtime"),
+        ("llms.NAME.limits", "`{}`", "runtime"),
+        ("llms.NAME.limits.concurrency", "`8`", "runtime"),
+        ("llms.NAME.price", "`null`", "runtime"),
+        ("llms.NAME.price.as_of", "must be given", "runtime"),
+        ("llms.NAME.key.env", "`null`", "runtime"),
+        ("llms.NAME.poll", "`60.0`", "runtime"),
+        ("llms.NAME.slots", "`1`", "augment"),
+        ("budget.usd", "`null`", "runtime"),
     ],
 )
 def test_row_equals_the_model(key: str, default: str, stage: str) -> None:
     assert rows()[key][1:] == [default, stage]
 
 
-def test_row_tells_the_unit() -> None:
-    assert rows()["classifiers.NAME.max_length"][0].endswith(" Unit: tokens.")
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("classifiers.NAME.max_length", "tokens"),
+        ("llms.NAME.limits.deadline", "seconds"),
+        ("llms.NAME.limits.longest_wait", "seconds"),
+        ("llms.NAME.poll", "seconds"),
+        ("llms.NAME.price.input", "US dollars"),
+        ("budget.usd", "US dollars"),
+    ],
+)
+def test_row_tells_the_unit(key: str, unit: str) -> None:
+    assert rows()[key][0].endswith(f" Unit: {unit}.")
+
+
+@pytest.mark.parametrize("section", ["key", "limits", "price"])
+def test_inner_section_has_one_table(section: str) -> None:
+    assert reference().count(f"### `llms.NAME.{section}`\n") == 1
+    assert reference().count(f"| `llms.NAME.{section}.") == len(rows_of(section))
+
+
+def rows_of(section: str) -> list[str]:
+    return [key for key in rows() if key.startswith(f"llms.NAME.{section}.")]
 
 
 def test_schema_is_a_schema() -> None:
@@ -138,6 +175,9 @@ def test_schema_takes_seeds_as_list(change: Change) -> None:
         ("classifiers.minilm.pateince", 1, "'pateince' was unexpected"),
         ("augmenters.mix.lables", "soft", "not valid under any|was unexpected"),
         ("datasets.rt.source", "packagd", "not valid under any|is not one of|was expected"),
+        ("llms.luna.key", {"env": "sk-made-up"}, "not valid under any|does not match"),
+        ("llms.luna.limits", {"concurrency": 0}, "not valid under any|less than the minimum"),
+        ("budget.usd", "5", "not valid under any"),
     ],
 )
 def test_schema_rejects_mistakes(change: Change, path: str, value: object, message: str) -> None:

@@ -1,0 +1,191 @@
+"""What no single setting shows: names that lead nowhere, and settings that do not fit each other."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypermix.config.llm import HOSTED_APIS
+from hypermix.errors import accepted
+from hypermix.files import is_url
+from hypermix.tables import KEYS
+
+SPLITS = ("train", "validation", "test")
+"""The keys of a dataset that may name a file."""
+
+_SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|auth|cred)[^=&]*=", re.IGNORECASE)
+"""A user or a parameter of a URL that looks like a secret."""
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_COMPRESSED = (".gz", ".zst")
+
+_APIS_OF_SOURCE = {"scoring": ("completions", "transformers"), "decisions": ("chat",)}
+"""The kinds of endpoint that can give a label source, where not all can."""
+
+
+def find_mistakes(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find the mistakes that lie between settings; works on a config that has other mistakes too.
+
+    Args:
+        raw: A config, with what the registry of datasets adds.
+
+    Yields:
+        One line a mistake.
+    """
+    yield from _unknown_names(raw)
+    yield from _repeated(raw)
+    yield from _unreadable(raw)
+    yield from _unlike_sources(raw)
+    yield from _unpriced(raw)
+
+
+def augmenters_in_use(augmenters: Iterable[str], only: object, left_out: object) -> list[str]:
+    """Return the augmenters that `only` and `except` do not take away as a whole.
+
+    Args:
+        augmenters: The names of all.
+        only: The entries of `only`.
+        left_out: The entries of `except`.
+    """
+    wanted = [entry.get("augmenter") for entry in _items(only) if isinstance(entry, Mapping)]
+    gone = [
+        entry["augmenter"] for entry in _items(left_out) if isinstance(entry, Mapping) and [*entry] == ["augmenter"]
+    ]
+    return [name for name in augmenters if name not in gone and (not wanted or name in wanted or None in wanted)]
+
+
+def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find names that point to nothing; works on a config that has other mistakes too."""
+    augmenters = _section(raw, "augmenters")
+    llms = _names(raw, "llms")
+    for name, augmenter in augmenters.items():
+        llm = augmenter.get("llm") if isinstance(augmenter, Mapping) else None
+        if isinstance(llm, str) and llm not in llms:
+            yield f"augmenters.{name}.llm: {llm!r} is no key of llms; {accepted(llm, llms)}"
+    for position, name in enumerate(_items(_section(raw, "report").get("baselines"))):
+        if name not in (known := _names(raw, "augmenters")):
+            yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), known)}"
+    for section in ("only", "except"):
+        for position, partial in enumerate(_items(raw.get(section))):
+            if isinstance(partial, Mapping):
+                yield from _unknown_in_key(f"{section}[{position}]", partial, raw)
+
+
+def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
+    named = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
+    for key, value in partial.items():
+        if key not in KEYS:
+            yield f"{where}.{key}: unknown key; {accepted(str(key), KEYS)}"
+        elif key in named and value not in (known := _names(raw, named[key])):
+            yield f"{where}.{key}: {value!r} is no key of {named[key]}; {accepted(str(value), known)}"
+
+
+def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find entries that stand twice in a list whose entries are parts of a path."""
+    lists = {
+        "subsample.train": _section(raw, "subsample").get("train"),
+        "seeds.data": _section(raw, "seeds").get("data"),
+        "seeds.trials": _section(raw, "seeds").get("trials"),
+    }
+    for where, value in lists.items():
+        entries = _items(value)
+        for position, entry in enumerate(entries):
+            if entry in entries[:position]:
+                yield f"{where}[{position}]: {entry!r} stands there twice; each entry may stand there once"
+
+
+def _unreadable(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find encodings that Python does not know, URLs with secrets, and files whose format nothing tells."""
+    for name, dataset in _section(raw, "datasets").items():
+        if not isinstance(dataset, Mapping) or dataset.get("source") != "file":
+            continue
+        where = f"datasets.{name}"
+        encoding = dataset.get("encoding")
+        if isinstance(encoding, str) and not _is_encoding(encoding):
+            yield f"{where}.encoding: Python knows no encoding {encoding!r}; wanted is one such as utf-8 or cp1252"
+        paths = {split: path for split in SPLITS if isinstance(path := dataset.get(split), str) and path}
+        for split, path in paths.items():
+            if path.lower().startswith("file://"):
+                yield f"{where}.{split}: {path!r} is a URL of this machine; wanted is the path alone"
+            elif is_url(path) and _SECRET.search(path):
+                yield (
+                    f"{where}.{split}: the URL holds a password or a key, which would stand in the results and the "
+                    "report; wanted is one without, or a file that you downloaded"
+                )
+        if dataset.get("format") is None:
+            yield from (
+                f"{where}.{split}: {path!r} does not tell its format; wanted is a name that ends in "
+                f"{', '.join(_SUFFIXES)} (.gz or .zst may follow), or the key format beside it"
+                for split, path in paths.items()
+                if _format_suffix(path) not in _SUFFIXES
+            )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):  # a name may hold a null byte
+        return False
+    return getattr(codec, "_is_text_encoding", True)  # rot13 and base64 are no encodings of a file
+
+
+def _format_suffix(path: str) -> str:
+    try:
+        name = PurePosixPath(urlsplit(path).path if is_url(path) else path)
+    except ValueError:  # a broken address in brackets
+        return ""
+    return name.with_suffix("").suffix if name.suffix in _COMPRESSED else name.suffix
+
+
+def _unlike_sources(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find label sources that the endpoint of an augmenter cannot give."""
+    llms = _section(raw, "llms")
+    for name, augmenter in _section(raw, "augmenters").items():
+        if not isinstance(augmenter, Mapping):
+            continue
+        source, llm = augmenter.get("label_source"), augmenter.get("llm")
+        apis = _APIS_OF_SOURCE.get(source) if isinstance(source, str) else None
+        api = _api(llms, llm)
+        if apis and api is not None and api not in apis:
+            yield (
+                f"augmenters.{name}.label_source: {source!r} stands there; an endpoint with api: {api}, such as "
+                f"llms.{llm}, cannot give it; wanted is one with api: {' or '.join(apis)}, or another source"
+            )
+
+
+def _unpriced(raw: Mapping[str, Any]) -> Iterator[str]:
+    """Find hosted models without a price that a cap in dollars is to hold for."""
+    if _section(raw, "budget").get("usd") is None:
+        return
+    llms, augmenters = _section(raw, "llms"), _section(raw, "augmenters")
+    used = augmenters_in_use(augmenters, raw.get("only"), raw.get("except"))
+    asked = [augmenter.get("llm") for name in used if isinstance(augmenter := augmenters[name], Mapping)]
+    for name, llm in llms.items():
+        if name in asked and _api(llms, name) in HOSTED_APIS and llm.get("price") is None:
+            yield (
+                f"llms.{name}.price: must be given, since budget.usd caps the dollars: "
+                "price: {input: DOLLARS, output: DOLLARS, as_of: DAY}, for a million tokens; or take budget.usd away"
+            )
+
+
+def _api(llms: Mapping[str, Any], name: object) -> str | None:
+    llm = llms.get(name) if isinstance(name, str) else None
+    api = llm.get("api") if isinstance(llm, Mapping) else None
+    return api if isinstance(api, str) else None
+
+
+def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = raw.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _names(raw: Mapping[str, Any], section: str) -> list[str]:
+    return [str(name) for name in _section(raw, section)]
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

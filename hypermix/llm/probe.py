@@ -1,0 +1,189 @@
+"""What an endpoint takes: one cheap request that asks for all of it, and again without what it refuses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from hypermix.hashing import canonical_json
+from hypermix.llm.backend import Refusal
+from hypermix.llm.client import Client
+from hypermix.llm.store import Answer, Question
+from hypermix.records import CHAT, COMPLETIONS, Abilities, Completion, Request
+
+PATH = "probe"
+"""The path under which a store remembers what was found; no request is sent there."""
+
+_VERSION = 1
+"""Raised when a probe asks for something else, so that what is remembered is found out again."""
+
+_LOG = logging.getLogger(__name__)
+_MOST_LOGPROBS = 20
+_FEW_LOGPROBS = 5
+_SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "row",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"text": {"type": "string"}, "label": {"type": "string", "enum": ["Good", "Bad"]}},
+            "required": ["text", "label"],
+            "additionalProperties": False,
+        },
+    },
+}
+_TEXT = "Write a short film review and its label, as a JSON object with the keys text and label (Good or Bad)."
+_PROMPT = "Film review: a fine film (Sentiment: Good)\nFilm review:"
+_CHAT_TOKENS, _PROMPT_TOKENS = 60, 2
+_WORDS = {
+    "logprobs": r"top_?logprobs|logprobs",
+    "structured": r"response_format|json_schema|structured",
+    "echo": r"\becho\b",
+    "n": r"\bn\b|num_choices|number of choices",
+    "seed": r"\bseed\b",
+    "penalties": r"frequency_penalty|penalt",
+    "stop": r"\bstop\b",
+    "sampling": r"temperature|top_p",
+    "max_tokens": r"max_tokens|max_completion_tokens",
+}
+"""What an endpoint calls a setting that it refuses; the order is that of giving up where it does not say."""
+
+_TOLD = {
+    "logprobs": "no log-probabilities",
+    "structured": "no JSON schema",
+    "n": "no n",
+    "seed": "no seed",
+    "penalties": "no frequency_penalty",
+    "stop": "no stop",
+    "sampling": "no temperature and top_p",
+}
+"""What is said of a missing ability; without echo a chat endpoint lacks nothing."""
+
+
+def find_abilities(client: Client, path: str) -> Abilities:
+    """Return what an endpoint takes, as the store remembers it, or by asking it now.
+
+    Args:
+        client: A client that has no question open.
+        path: `COMPLETIONS` or `CHAT`.
+
+    Raises:
+        LlmError: If it refuses even the plainest request, or gives no answer.
+    """
+    body = {"model": client.llm.name, "extra": dict(client.llm.extra), "path": path, "version": _VERSION}
+    question = Question(client.llm.identity, PATH, body, "")
+    answer = client.fetch(question, lambda: Answer(canonical_json(asdict(_probe(client, path)))))
+    found: dict[str, Any] = json.loads(answer.response)
+    return Abilities(**found)
+
+
+def describe(abilities: Abilities) -> str:
+    """Say in one line what an endpoint takes and what it does not."""
+    lacking = [_TOLD[name] for name in _lacking(abilities)]
+    taken = f"{abilities.logprobs} likely tokens a position" if abilities.logprobs else ""
+    if abilities.echo:
+        taken += ", log-probabilities of prompts"
+    return "; ".join(part for part in (taken, ", ".join(lacking), f"limit by {abilities.max_tokens}") if part)
+
+
+def _lacking(abilities: Abilities) -> Iterator[str]:
+    for name in _TOLD:
+        if not getattr(abilities, name) and (name != "structured" or abilities.chat):
+            yield name
+
+
+def _probe(client: Client, path: str) -> Abilities:
+    """Ask for everything, and give up a setting at each refusal."""
+    asked = Abilities(chat=path == CHAT, echo=path == COMPLETIONS, structured=path == CHAT)
+    while True:
+        client.submit(None, Request(path, _body(asked), "probe"))
+        _, found = client.take_any()
+        if isinstance(found, Completion):
+            return _tell(client, _observe(asked, found))
+        if found.param is None and found.fatal and not _may_be_setting(found):
+            raise found.error
+        weaker = _weaken(asked, found)
+        if weaker is None:
+            raise found.error
+        asked = weaker
+
+
+def _may_be_setting(refusal: Refusal) -> bool:
+    return any(re.search(pattern, str(refusal.error), re.IGNORECASE) for pattern in _WORDS.values())
+
+
+def _tell(client: Client, abilities: Abilities) -> Abilities:
+    lacking = [_TOLD[name] for name in _lacking(abilities)]
+    if lacking:
+        _LOG.warning("%s takes %s; requests go without", client.llm.name, ", ".join(lacking))
+    return abilities
+
+
+def _body(abilities: Abilities) -> dict[str, Any]:
+    """Return a short request with every setting that is asked for."""
+    chat = abilities.chat
+    body: dict[str, Any] = {abilities.max_tokens: _CHAT_TOKENS if chat else _PROMPT_TOKENS}
+    body |= {"messages": [{"role": "user", "content": _TEXT}]} if chat else {"prompt": _PROMPT}
+    settings: Mapping[str, Mapping[str, Any]] = {
+        "structured": {"response_format": _SCHEMA},
+        "echo": {"echo": True},
+        "n": {"n": 2},
+        "seed": {"seed": 1},
+        "penalties": {"frequency_penalty": 0.01},
+        "stop": {"stop": ["\n\n\n"]},
+        "sampling": {"temperature": 1.0, "top_p": 1.0},
+    }
+    for name, part in settings.items():
+        body |= part if getattr(abilities, name) else {}
+    if abilities.logprobs:
+        body |= {"logprobs": True, "top_logprobs": abilities.logprobs} if chat else {"logprobs": abilities.logprobs}
+    return body
+
+
+def _weaken(asked: Abilities, refusal: Refusal) -> Abilities | None:
+    """Give up the setting that a refusal is about, or the next one; None if nothing is left to give up."""
+    told = f"{refusal.param or ''} {refusal.error}"
+    wanted = [name for name in _WORDS if _can_go(asked, name)]
+    named = [name for name in wanted if refusal.param and re.fullmatch(_WORDS[name], refusal.param, re.IGNORECASE)]
+    named += [name for name in wanted if re.search(_WORDS[name], told, re.IGNORECASE)]
+    chosen = next(iter([*named, *wanted]), None)
+    return None if chosen is None else _without(asked, chosen)
+
+
+def _can_go(asked: Abilities, name: str) -> bool:
+    return asked.max_tokens == "max_tokens" if name == "max_tokens" else bool(getattr(asked, name))
+
+
+def _without(asked: Abilities, name: str) -> Abilities:
+    if name == "max_tokens":
+        return replace(asked, max_tokens="max_completion_tokens")
+    if name == "logprobs":
+        return replace(asked, logprobs=_FEW_LOGPROBS if asked.logprobs > _FEW_LOGPROBS else 0)
+    return replace(asked, **{name: False})
+
+
+def _observe(asked: Abilities, found: Completion) -> Abilities:
+    """Take away what was taken without a word and not carried out."""
+    tops = [len(token.top) for choice in found.choices for token in choice.tokens]
+    logprobs = min(asked.logprobs, max(tops, default=0))
+    echoed = asked.echo and found.text.startswith(_PROMPT) and _covers(found)
+    # An answer that was cut, as by long thinking, shows nothing of its form.
+    structured = asked.structured and all(_is_row(one.text) or one.finish_reason == "length" for one in found.choices)
+    return replace(asked, logprobs=logprobs, echo=echoed, structured=structured)
+
+
+def _covers(found: Completion) -> bool:
+    return len(b"".join(token.text for token in found.tokens)) >= len(_PROMPT.encode())
+
+
+def _is_row(text: str) -> bool:
+    try:
+        row = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and set(row) == {"text", "label"}

@@ -1,0 +1,131 @@
+"""From the settings of a language model to one that can be asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hypermix.config.llm import KEY_FILE, KEY_VARIABLE
+from hypermix.hashing import digest
+from hypermix.llm.batch import open_batch
+from hypermix.llm.client import Client, Llm
+from hypermix.llm.embedded import embedded_llm, locate_model
+from hypermix.llm.endpoint import Endpoint
+from hypermix.llm.price import Rate
+from hypermix.llm.probe import find_abilities
+from hypermix.llm.remote import open_remote, read_key
+from hypermix.llm.store import RequestStore
+from hypermix.records import CHAT, COMPLETIONS, Abilities
+
+HERE = ("embedded", "transformers")
+"""The APIs of models that run here and cost nothing."""
+
+_SLACK = 60.0
+
+
+def open_llm(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    """Return a language model that can be asked; nothing is started or sent yet.
+
+    Args:
+        llm: Its settings of the stage augment, as the slice has them.
+        runtime: See `hypermix.steps.augment.run`.
+
+    Raises:
+        LlmError: If a model that runs here cannot be found.
+    """
+    build: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Llm]] = {
+        "embedded": _embedded,
+        "transformers": _transformers,
+        "completions": _hosted,
+        "chat": _hosted,
+        "batch": _batch,
+    }
+    return build[llm["api"]](llm, runtime)
+
+
+def open_store(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> RequestStore:
+    """Return the request store; its claims hold for as long as an answer of this model can take."""
+    folder = Path(runtime["cache"]) / "requests"
+    limits = runtime["llm"].get("limits")
+    if llm["api"] in HERE or limits is None:
+        return RequestStore(folder)
+    seconds = (limits["deadline"] + _SLACK) * limits["tries"] + 2 * limits["longest_wait"]
+    return RequestStore(folder, lifetime=max(seconds, RequestStore.lifetime))
+
+
+def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client) -> Abilities:
+    """Return what a language model takes: known for those that run here, found out once for others.
+
+    Raises:
+        LlmError: If it has to be asked and gives no answer.
+    """
+    if llm["api"] == "embedded":
+        return Abilities()
+    if llm["api"] == "transformers":
+        return Abilities(echo=True)
+    if llm["api"] != "batch":
+        return find_abilities(client, CHAT if llm["api"] == "chat" else COMPLETIONS)
+    # A batch may take a day: its endpoint is asked directly.
+    with Client(_hosted(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as direct:
+        return find_abilities(direct, CHAT)
+
+
+def ledger_path(runtime: Mapping[str, Any]) -> Path:
+    """Return the file of what an experiment has spent, named by its folder of results."""
+    results = str(runtime["results"])
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", results).strip("-")[-40:]
+    return Path(runtime["cache"]) / "spending" / f"{readable}-{digest(results)[:8]}.json"
+
+
+def _embedded(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    model = locate_model(llm["model"], Path(runtime["cache"]) / "models")
+    return embedded_llm(model, llm["context"], runtime["threads"], llm["slots"])
+
+
+def _transformers(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    raise NotImplementedError
+
+
+def _hosted(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    extra = dict(llm["extra"])
+    if llm.get("reasoning_effort") is not None:
+        extra["reasoning_effort"] = llm["reasoning_effort"]
+    return Llm(
+        llm["model"],
+        {"base_url": llm["base_url"]},
+        lambda: open_remote(_endpoint(llm, runtime)),
+        extra,
+        rate=_rate(runtime),
+    )
+
+
+def _batch(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    raise NotImplementedError
+
+
+def _rate(runtime: Mapping[str, Any]) -> Rate | None:
+    price = runtime["llm"]["price"]
+    return None if price is None else Rate(price["input"], price["output"])
+
+
+def _endpoint(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Endpoint:
+    limits, rate = runtime["llm"]["limits"], _rate(runtime)
+    base_url = llm["base_url"]
+    key = read_key(runtime["llm"]["key"], base_url, KEY_VARIABLE, KEY_FILE)
+    return Endpoint(
+        name=llm["model"],
+        base_url=base_url,
+        api_key=key,
+        concurrency=limits["concurrency"],
+        deadline=limits["deadline"],
+        tries=limits["tries"],
+        longest_wait=limits["longest_wait"],
+        requests_per_min=limits["requests_per_min"],
+        tokens_per_min=limits["tokens_per_min"],
+        shared=str(Path(runtime["cache"]) / "limits"),
+        ledger=str(ledger_path(runtime)),
+        caps=runtime["budget"],
+        rate=None if rate is None else {"input": rate.input, "output": rate.output},
+    )
