@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import torch
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.llm.backend import Backend, Refusal
-from hypermix.llm.local import LocalBackend, open_local
+from hypermix.llm.client import Client, Llm
+from hypermix.llm.local import ABILITIES, LocalBackend, open_local
 from hypermix.llm.local_model import load_local
-from hypermix.llm.store import Answer, Question
-from hypermix.records import CHAT, COMPLETIONS
+from hypermix.llm.store import Answer, Question, RequestStore
+from hypermix.records import CHAT, COMPLETIONS, Request
 from tests.unit.llm.local_models import gpt2, one_thread
 
 __all__ = ["gpt2", "one_thread"]
@@ -44,12 +47,16 @@ def texts(backend: Backend) -> list[str]:
     return [json.loads(answer.response)["choices"][0]["text"] for _, answer in collect(backend)]  # type: ignore[union-attr]
 
 
-def test_answers_come_in_the_order_of_the_questions(backend: LocalBackend, gpt2: Path) -> None:
+def by_key(questions: Iterable[Question]) -> list[Question]:
+    return sorted(questions, key=lambda one: one.key)
+
+
+def test_each_question_gets_its_answer(backend: LocalBackend, gpt2: Path) -> None:
     asked = [question(number) for number in range(8)]
     for one in asked:
         backend.submit(one)
     found = collect(backend)
-    assert [one for one, _ in found] == asked
+    assert by_key(one for one, _ in found) == by_key(asked)
     alone = load_local(gpt2, dtype="float32", context=100, batch_size=1)
     for one, answer in found:
         assert isinstance(answer, Answer)
@@ -80,29 +87,38 @@ def test_questions_may_come_while_answers_are_collected(backend: LocalBackend) -
     first = backend.collect()
     backend.submit(question(3))
     assert first is not None
-    assert [one.sample for one, _ in [first, *collect(backend)]] == ["0", "1", "2", "3"]
+    assert sorted(one.sample for one, _ in [first, *collect(backend)]) == ["0", "1", "2", "3"]
 
 
 def test_width_is_a_few_batches(backend: LocalBackend) -> None:
     assert backend.width == 12
 
 
-def test_equal_runs_give_equal_answers(gpt2: Path) -> None:
-    def run() -> list[str]:
-        with open_local(gpt2, dtype="float32", context=100, batch_size=2, threads=1) as opened:
-            for number in range(5):
-                opened.submit(question(number, logprobs=3))
-            return [answer.response for _, answer in collect(opened) if isinstance(answer, Answer)]
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 2, 0, 3, 1)])
+def test_batches_are_the_same_in_whatever_order_questions_come(gpt2: Path, order: tuple[int, ...]) -> None:
+    model = load_local(gpt2, dtype="float32", context=100, batch_size=2)
+    ranked = by_key(question(number, logprobs=3) for number in range(5))
+    wanted = [text for at in (0, 2, 4) for text in model.answer([one.body for one in ranked[at : at + 2]])]
+    with open_local(gpt2, dtype="float32", context=100, batch_size=2, threads=1) as opened:
+        for number in order:
+            opened.submit(question(number, logprobs=3))
+        found = collect(opened)
+    assert [one for one, _ in found] == ranked
+    assert [answer.response for _, answer in found if isinstance(answer, Answer)] == wanted
 
-    first = run()
-    assert len(first) == 5
-    assert run() == first
+
+def test_threads_may_submit_at_once(backend: LocalBackend) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(backend.submit, [question(number) for number in range(12)]))
+    assert sorted(int(one.sample) for one, _ in collect(backend)) == list(range(12))
 
 
 def test_draws_without_a_seed_differ_by_their_sample(backend: LocalBackend) -> None:
+    found = []
     for sample in ("a", "b", "a"):
         backend.submit(Question({"model": "tiny"}, COMPLETIONS, {"prompt": "x", "max_tokens": 9}, sample))
-    one, other, again = texts(backend)
+        found += texts(backend)
+    one, other, again = found
     assert one == again != other
 
 
@@ -113,10 +129,10 @@ def test_refused_question_does_not_spoil_its_batch(backend: LocalBackend) -> Non
     asked = [question(0), question(1, prompt="x" * 500), question(2)]
     for one in asked:
         backend.submit(one)
-    found = collect(backend)
-    assert [one for one, _ in found] == asked
-    assert [type(answer) for _, answer in found] == [Answer, Refusal, Answer]
-    refusal = found[1][1]
+    found = {one.sample: answer for one, answer in collect(backend)}
+    assert isinstance(found["0"], Answer)
+    assert isinstance(found["2"], Answer)
+    refusal = found["1"]
     assert isinstance(refusal, Refusal)
     assert (refusal.fatal, refusal.param, refusal.unknown) == (False, "prompt", 0)
     assert "leaves no room" in str(refusal.error)
@@ -156,7 +172,7 @@ def test_stopped_backend_refuses_what_waits_as_unsent(backend: LocalBackend) -> 
     backend.stop()
     backend.submit(question(2))
     found = [answer for _, answer in collect(backend)]
-    assert [isinstance(answer, Refusal) and answer.unsent for answer in found] == [True, True]
+    assert [isinstance(answer, Refusal) and answer.unsent and not answer.fatal for answer in found] == [True, True]
 
 
 def test_closed_backend_answers_nothing(gpt2: Path) -> None:
@@ -174,6 +190,48 @@ def test_closed_backend_answers_nothing(gpt2: Path) -> None:
 
 def test_label_words_are_tokenized(backend: LocalBackend) -> None:
     assert backend.tokenize("(Sentiment: Positive)") == [b"(", b"Senti", b"ment", b":", b" Positive", b")"]
+
+
+def test_tokens_of_a_text_can_be_asked_for_among_questions(backend: LocalBackend) -> None:
+    asked = Question({"model": "tiny"}, "/tokenize", {"content": "é film", "with_pieces": True}, "")
+    for one in (question(1), asked, question(2)):
+        backend.submit(one)
+    found = {one.path + one.sample: answer for one, answer in collect(backend)}
+    told = found["/tokenize"]
+    assert isinstance(told, Answer)
+    pieces = [bytes(token["piece"]) for token in json.loads(told.response)["tokens"]]
+    assert pieces == backend.tokenize("é film") == [b"\xc3", b"\xa9", b" film"]
+    assert all(isinstance(answer, Answer) for answer in found.values())
+    assert len(found) == 3
+
+
+def test_client_takes_it(gpt2: Path, tmp_path: Path) -> None:
+    def opened() -> AbstractContextManager[Backend]:
+        return open_local(gpt2, dtype="float32", context=100, batch_size=3, threads=1)
+
+    llm = Llm("tiny", {"model_sha256": "x"}, opened, tokenizer="/tokenize")
+    body = {"max_tokens": 4, "logprobs": 3, "temperature": 1.0}
+    asked = [Request(COMPLETIONS, {**body, "prompt": f"film {number}", "seed": number}, "") for number in range(7)]
+    with Client(llm, RequestStore(tmp_path)) as client:
+        assert client.tokenize(["a film"]) == [[b"a", b" film"]]
+        for number, request in enumerate(asked):
+            client.submit(number, request)
+        taken = dict(client.take() for _ in asked)
+    first = [taken[number] for number in range(len(asked))]
+    assert all(len(completion.tokens) == 4 for completion in first)
+    assert all(len(token.top) == 3 for completion in first for token in completion.tokens)
+    with Client(llm, RequestStore(tmp_path), offline=True) as client:
+        assert [client.complete(request) for request in asked] == first
+
+
+def test_all_abilities_are_there(backend: LocalBackend) -> None:
+    assert ABILITIES.echo
+    assert not ABILITIES.chat
+    everything = {"logprobs": ABILITIES.logprobs, "echo": True, "n": 2, "stop": ["\n"], "frequency_penalty": 0.1}
+    backend.submit(question(1, **everything, temperature=0.5, top_p=0.9))
+    ((_, answer),) = collect(backend)
+    assert isinstance(answer, Answer)
+    assert len(json.loads(answer.response)["choices"]) == 2
 
 
 def test_threads_are_given_and_put_back(gpt2: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -366,6 +367,14 @@ def test_hub_that_says_no_is_told(online: Ask, model: str, revision: str | None,
     assert found["kind"] == "ServerError"
     assert found["error"].startswith(f"{model}: ")
     assert told in found["error"]
+
+
+def test_full_disk_is_told() -> None:
+    told = str(module._worded("acme/tiny", "main", OSError(errno.ENOSPC, "No space left on device")))
+    assert told == (
+        "acme/tiny: cannot be stored: No space left on device; see that the cache, which HF_HOME names, can be written "
+        "and has room"
+    )
 
 
 def test_token_opens_what_is_not_public(online: Ask) -> None:

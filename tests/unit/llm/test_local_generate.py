@@ -271,6 +271,13 @@ def test_penalty_grows_with_each_repetition() -> None:
     assert [row for _, row in tokens] == [0] * 5
 
 
+def test_each_step_draws_anew() -> None:
+    sampler = _Sampler([draw(seed=1)], 4, torch.device("cpu"))
+    logprobs = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
+    found = Counter(int(sampler.draw(logprobs)) for _ in range(2000))
+    assert [found[token] / 2000 for token in range(4)] == pytest.approx([0.4, 0.3, 0.2, 0.1], abs=0.045)
+
+
 def test_rows_that_go_on_keep_their_draws() -> None:
     logprobs = torch.zeros(3, 50).log_softmax(-1)
     draws = [draw(seed=seed, penalty=0.1, top_p=0.9) for seed in range(3)]
