@@ -18,8 +18,11 @@ from hypermix.llm.client import Llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.remote import open_remote
 from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
+from hypermix.records import Abilities
 
 _MAGIC = b"GGUF"
+ABILITIES = Abilities(n=False)
+"""What the server takes: with one slot it refuses several draws at once."""
 
 
 def locate_model(model: str, cache: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypermix.config.llm import KEY_FILE, KEY_VARIABLE
 from hypermix.hashing import digest
+from hypermix.llm import embedded
 from hypermix.llm.backend import TOKENIZE
 from hypermix.llm.batch.backend import BatchBackend
 from hypermix.llm.batch.submission import Timing
@@ -18,8 +19,9 @@ from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.ledger import Caps, Ledger
-from hypermix.llm.local import open_local
-from hypermix.llm.local_files import local_files, local_identity
+from hypermix.llm.local import backend as local
+from hypermix.llm.local.backend import open_local
+from hypermix.llm.local.files import local_files, local_identity
 from hypermix.llm.price import Rate
 from hypermix.llm.probe import find_abilities
 from hypermix.llm.remote import open_remote, read_key
@@ -71,10 +73,8 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
     Raises:
         LlmError: If it has to be asked and gives no answer.
     """
-    if llm["api"] == "embedded":
-        return Abilities()
-    if llm["api"] == "transformers":
-        return Abilities(echo=True)
+    if llm["api"] in HERE:
+        return local.ABILITIES if llm["api"] == "transformers" else embedded.ABILITIES
     if llm["api"] != "batch":
         return find_abilities(client, CHAT if llm["api"] == "chat" else COMPLETIONS)
     # A batch may take a day: its endpoint is asked directly.

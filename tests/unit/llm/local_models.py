@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from hypermix.llm.local_model import LocalModel, load_local
+from hypermix.llm.local.model import LocalModel, load_local
 from tests.tiny_lm import save_tiny_lm
 
 

@@ -15,8 +15,8 @@ import torch
 from hypermix.errors import LlmError, ServerError
 from hypermix.llm.backend import Backend, Refusal
 from hypermix.llm.client import Client, Llm
-from hypermix.llm.local import ABILITIES, LocalBackend, open_local
-from hypermix.llm.local_model import load_local
+from hypermix.llm.local.backend import ABILITIES, LocalBackend, open_local
+from hypermix.llm.local.model import load_local
 from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Request
 from tests.unit.llm.local_models import gpt2, one_thread
@@ -254,7 +254,7 @@ def test_broken_folder_leaves_the_threads(tmp_path: Path) -> None:
 def test_a_replay_imports_neither_torch_nor_transformers(gpt2: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import hypermix.llm.local, hypermix.llm.client;"
-        "from hypermix.llm.local_files import local_files, local_identity;"
+        "from hypermix.llm.local.files import local_files, local_identity;"
         f"local_identity(local_files({str(gpt2)!r}, None), dtype='float32', context=1, batch_size=1,"
         f"cache=Path({str(tmp_path)!r}));"
         "sys.exit(str({'torch', 'transformers', 'tokenizers'} & {*sys.modules} or ''))"

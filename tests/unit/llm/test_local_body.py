@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.llm.local_body import Body, BodyError, read_body
+from hypermix.llm.local.body import Body, BodyError, read_body
 
 PLAIN = {"prompt": "a"}
 

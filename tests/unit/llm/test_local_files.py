@@ -15,7 +15,7 @@ import pytest
 from hypermix.errors import ServerError
 from hypermix.hashing import digest, file_digest
 from hypermix.llm import local_files as module
-from hypermix.llm.local_files import local_files, local_identity
+from hypermix.llm.local.files import local_files, local_identity
 from tests.hub import INVALID_TOKEN, HubServer, Repository, hub
 
 ROOT = Path(__file__).parents[3]
@@ -229,7 +229,7 @@ def test_notes_keep_other_models_and_forget_gone_files(folder: Path, tmp_path: P
 WORKER = """
 import json, os, sys
 from hypermix.errors import LlmError
-from hypermix.llm.local_files import local_files
+from hypermix.llm.local.files import local_files
 for line in sys.stdin:
     asked = json.loads(line)
     os.environ["HF_TOKEN"] = asked.pop("token")

@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from hypermix.errors import LlmError, ServerError
-from hypermix.llm.local_body import BodyError, read_body
-from hypermix.llm.local_generate import Step
-from hypermix.llm.local_model import LocalModel, _Draft, load_local
-from hypermix.llm.local_tokens import Tokens
+from hypermix.llm.local.body import BodyError, read_body
+from hypermix.llm.local.generate import Step
+from hypermix.llm.local.model import LocalModel, _Draft, load_local
+from hypermix.llm.local.tokens import Tokens
 from tests.tiny import save_tiny_bert
 from tests.tiny_lm import BOS, EOS, LONGEST, byte_level, save_tiny_lm
 from tests.unit.llm.local_models import ask, choice, folder, gpt2, llama, model, one_thread

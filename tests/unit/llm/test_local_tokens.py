@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from hypermix.errors import LlmError
-from hypermix.llm.local_tokens import Tokens
+from hypermix.llm.local.tokens import Tokens
 from tests.tiny_lm import BOS, EOS, byte_level, sentencepiece
 
 TEXT = "(Sentiment: Positive) é€😀\n\n good film"

@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.hashing import canonical_json
-from hypermix.llm.local_body import Body, BodyError, read_body
-from hypermix.llm.local_generate import Draw, Generator, Step
-from hypermix.llm.local_tokens import Tokens
+from hypermix.llm.local.body import Body, BodyError, read_body
+from hypermix.llm.local.generate import Draw, Generator, Step
+from hypermix.llm.local.tokens import Tokens
 from hypermix.seeding import child_seed
 
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 from hypermix.errors import LlmError
 from hypermix.hashing import canonical_json
-from hypermix.llm.backend import Refusal
-from hypermix.llm.local_body import BodyError
+from hypermix.llm.backend import TOKENIZE, Refusal
+from hypermix.llm.local.body import BodyError
 from hypermix.llm.store import Answer, Question
 from hypermix.records import COMPLETIONS, Abilities
 
 if TYPE_CHECKING:
-    from hypermix.llm.local_model import LocalModel, Prepared
+    from hypermix.llm.local.model import LocalModel, Prepared
 
 ABILITIES = Abilities(echo=True)
 """What such a model takes: all that the completions API has, and as many likely tokens as one likes."""
-
-_TOKENIZE = "/tokenize"
-"""Where the tokens of a text are told, in the form of llama.cpp's server."""
 
 _BATCHES = 4
 """Batches that may wait: enough that a batch is full, few enough that a stop comes soon."""
@@ -105,7 +102,7 @@ class LocalBackend:
 
 
 def _prepare(model: LocalModel, question: Question) -> Prepared | Answer | Refusal:
-    if question.path == _TOKENIZE:
+    if question.path == TOKENIZE:
         pieces = model.tokenize(str(question.body.get("content", "")))
         return Answer(canonical_json({"tokens": [{"piece": [*piece]} for piece in pieces]}))
     if question.path != COMPLETIONS:
@@ -144,7 +141,7 @@ def open_local(
     """
     import torch
 
-    from hypermix.llm.local_model import load_local
+    from hypermix.llm.local.model import load_local
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
