@@ -117,24 +117,20 @@ class BatchBackend:
 
     def collect(self) -> tuple[Question, Result] | None:
         """Wait for the next answer; None if no question is open."""
-        try:
-            while True:
-                if self._ready:
-                    return self._ready.popleft()
-                result = next(self._stream, None)
-                if result is not None:
-                    return result
-                self._take()
-                if self._stopped.is_set():
-                    self._let_go()
-                if not self._open and not self._ready:
-                    return None
-                self._send()
-                if not self._ready and self._open:
-                    self._stream = self._wait()
-        except KeyboardInterrupt:
-            self._tell_open()
-            raise
+        while True:
+            if self._ready:
+                return self._ready.popleft()
+            result = next(self._stream, None)
+            if result is not None:
+                return result
+            self._take()
+            if self._stopped.is_set():
+                self._let_go()
+            if not self._open and not self._ready:
+                return None
+            self._send()
+            if not self._ready and self._open:
+                self._stream = self._wait()
 
     def stop(self) -> None:
         """Send nothing more, and wait for no batch: a later run finds those under way."""
@@ -395,7 +391,7 @@ class BatchBackend:
 
     def _tell_open(self) -> None:
         for record in self._waited.values():
-            _LOG.warning("%s goes on at the endpoint; running again waits for it, and pays nothing anew", record.shown)
+            _LOG.warning("%s goes on at the endpoint; a later run waits for it and pays nothing", record.shown)
         self._waited.clear()
 
 
