@@ -8,6 +8,9 @@ from typing import Protocol
 from hypermix.errors import LlmError
 from hypermix.llm.store import Answer, Question
 
+TOKENIZE = "/tokenize"
+"""Where a model that runs here tells the tokens of a text, in the form of llama.cpp's server."""
+
 
 @dataclass(frozen=True)
 class Refusal:
