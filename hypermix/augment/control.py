@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows, one_hot
-from hypermix.records import Completion, Example, Request, SyntheticRow, Task
+from hypermix.records import Abilities, Completion, Example, Request, SyntheticRow, Task
 from hypermix.seeding import child_generator
 
 
@@ -29,7 +29,13 @@ class Duplicates:
         """Return the multiple of the real rows, rounded."""
         return count_rows(n_examples, self.multiplier)
 
-    def plan(self, examples: Sequence[Example], seed: int, slots: Sequence[Slot]) -> list[Request]:  # noqa: ARG002
+    def plan(
+        self,
+        examples: Sequence[Example],  # noqa: ARG002 - nothing is asked
+        seed: int,  # noqa: ARG002
+        slot: Slot,  # noqa: ARG002
+        answers: Sequence[Completion],  # noqa: ARG002
+    ) -> list[Request]:
         """Return no request."""
         return []
 
@@ -37,21 +43,13 @@ class Duplicates:
         self,
         examples: Sequence[Example],
         seed: int,
-        slots: Sequence[Slot],
-        completions: Sequence[Completion],  # noqa: ARG002 - there are none
-    ) -> list[SyntheticRow]:
-        """Return a copy of a real row for each slot."""
-        return [self._copy(slot.row, self._pick(examples, seed, slot.row)) for slot in slots]
-
-    def _pick(self, examples: Sequence[Example], seed: int, row: int) -> Example:
-        turn, position = divmod(row, len(examples))
-        order = list(range(len(examples)))
-        child_generator(seed, ("duplicate", turn)).shuffle(order)
-        return examples[order[position]]
-
-    def _copy(self, row: int, example: Example) -> SyntheticRow:
+        slot: Slot,
+        answers: Sequence[Completion],  # noqa: ARG002 - there are none
+    ) -> SyntheticRow:
+        """Return a copy of a real row."""
+        example = self._pick(examples, seed, slot.row)
         return SyntheticRow(
-            index=row,
+            index=slot.row,
             text=example.text,
             label=example.label,
             soft_label=one_hot(example.label, self.labels),
@@ -62,14 +60,20 @@ class Duplicates:
             reason=None,
         )
 
+    def _pick(self, examples: Sequence[Example], seed: int, row: int) -> Example:
+        turn, position = divmod(row, len(examples))
+        order = list(range(len(examples)))
+        child_generator(seed, ("duplicate", turn)).shuffle(order)
+        return examples[order[position]]
+
 
 @AUGMENTERS.register("none")
-def build_none(settings: Mapping[str, Any], task: Task) -> Augmenter:  # noqa: ARG001 - there are none
-    """Make the control without synthetic rows."""
+def build_none(settings: Mapping[str, Any], task: Task, abilities: Abilities | None) -> Augmenter:  # noqa: ARG001
+    """Make the control without synthetic rows; it has no settings and asks nobody."""
     return Duplicates(0.0, task.labels)
 
 
 @AUGMENTERS.register("duplicate")
-def build_duplicate(settings: Mapping[str, Any], task: Task) -> Augmenter:
+def build_duplicate(settings: Mapping[str, Any], task: Task, abilities: Abilities | None) -> Augmenter:  # noqa: ARG001
     """Make the control that repeats real rows."""
     return Duplicates(settings["multiplier"], task.labels)

@@ -5,130 +5,185 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows, one_hot
-from hypermix.augment.parse import SoftLabel, parse_row, score_labels
-from hypermix.augment.prompt import STOP, render_prompt
+from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows
+from hypermix.augment.dialogue import Dialogue, ask_next, conclude
+from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
+from hypermix.augment.lexicon import fold
+from hypermix.augment.parse import Parsed
+from hypermix.augment.score import SoftLabel
+from hypermix.augment.source import MOST_FOLLOWED, SOURCES, Scene
 from hypermix.errors import AugmentError
-from hypermix.records import Completion, Example, Request, SyntheticRow, Task
+from hypermix.records import Abilities, Choice, Completion, Example, Request, SyntheticRow, Task
 from hypermix.seeding import child_generator, child_seed
 
-TOP_LOGPROBS = 20
-"""Likely tokens asked for at each position: the most that today's endpoints give (the paper had 100)."""
+MOST_LETTERS = 26
+MOST_DECIDED = 255
+_ENDED = {"length": "cut off", "content_filter": "filtered", "refusal": "refused"}
+"""Why an answer without a row has none, where its end tells."""
 
 
 @dataclass(frozen=True)
 class Gpt3Mix:
-    """Asks for one row a prompt of k rows, drawn from all classes alike.
+    """Asks for one row a prompt of k rows, drawn from all classes alike, and then for what its soft label needs.
 
     Attributes:
         task: The wording of the dataset.
-        examples: Rows in a prompt, k.
-        multiplier: Synthetic rows for each real row.
-        labels: Whether labels are the model's probabilities or the word that it wrote.
-        request: The settings that go into a request as they are.
-        attempts: How often a row is tried.
+        abilities: What the endpoint takes.
+        form: How it is asked.
+        settings: The settings of the augmenter in the config.
+        label_source: Where soft labels come from.
     """
 
     task: Task
-    examples: int
-    multiplier: float
-    labels: Literal["soft", "hard"]
-    request: Mapping[str, Any]
-    attempts: int
+    abilities: Abilities
+    form: Form
+    settings: Mapping[str, Any]
+    label_source: str
+
+    @property
+    def attempts(self) -> int:
+        """How often a row is tried."""
+        return int(self.settings["attempts"])
+
+    @property
+    def most_requests(self) -> int:
+        """The most requests that one try at one row can take."""
+        followed = 0 if self.abilities.chat else MOST_FOLLOWED
+        votes = 1 if self.abilities.n else self.settings.get("votes", 0)
+        more = {"scoring": len(self.task.labels), "decisions": 1, "vote": votes, "hard": 0}
+        return 1 + more.get(self.label_source, followed + (self.label_source == "classify"))
 
     def n_rows(self, n_examples: int) -> int:
         """Return the multiple of the real rows, rounded."""
-        return count_rows(n_examples, self.multiplier)
+        return count_rows(n_examples, self.settings["multiplier"])
 
-    def plan(self, examples: Sequence[Example], seed: int, slots: Sequence[Slot]) -> list[Request]:
-        """Return a request for each slot; rows and sampling seed depend on (seed, row, attempt) alone.
+    def plan(self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
+        """Return what to ask next; rows and sampling seeds depend on (seed, row, attempt) alone.
 
         Raises:
             AugmentError: If a prompt needs more rows than there are.
         """
-        if self.examples > len(examples):
+        shown = self.settings["examples"]
+        if shown > len(examples):
             raise AugmentError(
-                f"a prompt of {self.examples} examples needs as many rows, the subsample has {len(examples)}; "
+                f"a prompt of {shown} examples needs as many rows, the subsample has {len(examples)}; "
                 "lower the augmenter's examples or raise the subsample"
             )
-        return [self._ask(examples, seed, slot) for slot in slots]
+        return ask_next(self._talk(examples, seed, slot), answers)
 
     def harvest(
-        self, examples: Sequence[Example], seed: int, slots: Sequence[Slot], completions: Sequence[Completion]
-    ) -> list[SyntheticRow]:
-        """Return the row that each answer holds; a row that cannot be used says why."""
-        return [
-            self._read(slot, tuple(example.id for example in self._show(examples, seed, slot)), completion)
-            for slot, completion in zip(slots, completions, strict=True)
-        ]
+        self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]
+    ) -> SyntheticRow:
+        """Return the row that the answers hold; a row that cannot be used says why.
 
-    def _show(self, examples: Sequence[Example], seed: int, slot: Slot) -> list[Example]:
-        return child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), self.examples)
+        Raises:
+            ValueError: If answers are missing.
+        """
+        return conclude(self._talk(examples, seed, slot), answers)
 
-    def _ask(self, examples: Sequence[Example], seed: int, slot: Slot) -> Request:
-        body = {
-            "prompt": render_prompt(self._show(examples, seed, slot), self.task),
-            "stop": [STOP],
-            "seed": child_seed(seed, ("gpt3mix", "sampling", *slot), bits=31),
-            **self.request,
-        }
-        if self.labels == "soft":
-            body["logprobs"] = TOP_LOGPROBS
-        return Request(body, f"{seed}-{slot.row}-{slot.attempt}")
-
-    def _read(self, slot: Slot, shown: tuple[str, ...], completion: Completion) -> SyntheticRow:
-        parsed = parse_row(completion.text, self.task)
-        reason = parsed.reason
-        if reason == "no label" and completion.finish_reason == "length":
-            reason = "cut off"
-        soft = None
-        if reason is None and parsed.word_at is not None and parsed.label is not None:
-            soft = self._label(completion, parsed.word_at, parsed.label)
-            reason = None if soft else "no label probabilities"
+    def _talk(self, examples: Sequence[Example], seed: int, slot: Slot) -> Dialogue[SyntheticRow]:
+        shown = child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), self.settings["examples"])
+        body = self._body(shown, seed, slot)
+        (answer,) = yield [Request(self.form.path, body, "-".join(map(str, (seed, *slot))))]
+        choice = answer.choices[0]
+        parsed = self.form.parse(choice.text)
+        soft, reason = None, _explain(parsed, choice)
+        if reason is None:
+            scene = Scene(self.form, self.task, self.abilities, self.settings, shown, seed, slot, body, choice, parsed)
+            labeled = yield from SOURCES[self.label_source](scene)
+            soft, reason = (labeled, None) if isinstance(labeled, SoftLabel) else (None, labeled)
         return SyntheticRow(
             index=slot.row,
             text=parsed.text,
             label=parsed.label,
             soft_label=soft.probabilities if soft else None,
-            label_source={"soft": "logprobs", "hard": "hard"}[self.labels] if soft else None,
-            label_mass=soft.mass if soft and self.labels == "soft" else None,
-            source_ids=shown,
-            request_key=completion.key,
+            label_source=self.label_source if soft else None,
+            label_mass=soft.mass if soft else None,
+            source_ids=tuple(example.id for example in shown),
+            request_key=answer.key,
             reason=reason,
         )
 
-    def _label(self, completion: Completion, word_at: int, label: str) -> SoftLabel | None:
-        if self.labels == "hard":
-            return SoftLabel(one_hot(label, self.task.labels), 1.0)
-        return score_labels(completion.tokens, word_at, self.task)
+    def _body(self, shown: Sequence[Example], seed: int, slot: Slot) -> dict[str, Any]:
+        """Return the request for a row; what the endpoint does not take is left out."""
+        body = self.form.ask_item(shown)
+        body[self.abilities.max_tokens] = self.settings["max_tokens"]
+        if self.abilities.seed:
+            body["seed"] = child_seed(seed, ("gpt3mix", "sampling", *slot), bits=31)
+        if self.abilities.sampling:
+            body |= {name: self.settings[name] for name in ("temperature", "top_p")}
+        if self.abilities.penalties:
+            body["frequency_penalty"] = self.settings["frequency_penalty"]
+        return {**body, **self.form.logprobs} if self.label_source == "logprobs" else body
 
 
 @AUGMENTERS.register("gpt3mix")
-def build_gpt3mix(settings: Mapping[str, Any], task: Task) -> Augmenter:
+def build_gpt3mix(settings: Mapping[str, Any], task: Task, abilities: Abilities | None) -> Augmenter:
     """Make the augmenter from its settings.
 
+    Args:
+        settings: Its settings in the config.
+        task: The wording of the dataset.
+        abilities: What the endpoint takes; None for the default.
+
     Raises:
-        AugmentError: If a label word cannot stand in a prompt, or two labels share one.
+        AugmentError: If a label word cannot stand in a prompt, two labels share one, or the endpoint lacks what the
+            source of soft labels needs.
     """
-    unfit = [word for word in task.words.values() if re.search(r"[()\r\n]", word)]
+    abilities = abilities or Abilities()
+    _check_words(task, chat=abilities.chat)
+    label_source = name_source(settings)
+    problem = _lacking(label_source, abilities, len(task.labels))
+    if problem is not None:
+        raise AugmentError(f"label_source: {label_source} {problem}")
+    form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
+    return Gpt3Mix(task, abilities, form, settings, label_source)
+
+
+def name_source(settings: Mapping[str, Any]) -> str:
+    """Return where the labels of an augmenter come from: its `label_source`, or what its `labels` stand for."""
+    return settings.get("label_source") or {"soft": "logprobs", "hard": "hard"}[settings["labels"]]
+
+
+def _check_words(task: Task, *, chat: bool) -> None:
+    unfit = [word for word in task.words.values() if not word.strip() or (not chat and re.search(r"[()\r\n]", word))]
     if unfit:
-        raise AugmentError(f"{unfit} cannot stand in a prompt; give these labels words without brackets in label_words")
+        raise AugmentError(
+            f"{unfit} cannot stand in a prompt; give these labels words with letters and without brackets in "
+            "label_words"
+        )
     words: dict[str, str] = {}
     for label, word in task.words.items():
-        folded = word.strip().casefold()
-        if folded in words:
+        if fold(word) in words:
             raise AugmentError(
-                f"the labels {words[folded]!r} and {label!r} share the label word {word!r}; give each its own "
+                f"the labels {words[fold(word)]!r} and {label!r} share the label word {word!r}; give each its own "
                 "with the dataset's label_words"
             )
-        words[folded] = label
-    return Gpt3Mix(
-        task=task,
-        examples=settings["examples"],
-        multiplier=settings["multiplier"],
-        labels=settings["labels"],
-        request={name: settings[name] for name in ("max_tokens", "temperature", "top_p", "frequency_penalty")},
-        attempts=settings["attempts"],
-    )
+        words[fold(word)] = label
+
+
+def _lacking(label_source: str, abilities: Abilities, count: int) -> str | None:
+    """Return what a source of soft labels lacks, and what to set instead; None if nothing."""
+    other = "classify" if abilities.logprobs else "vote"
+    if label_source in {"logprobs", "classify"} and not abilities.logprobs:
+        return "needs log-probabilities, and the endpoint tells none; set label_source to vote, decisions or hard"
+    if label_source == "scoring" and (abilities.chat or not abilities.echo):
+        return f"needs the log-probabilities of prompts, and the endpoint tells none; set label_source: {other}"
+    if label_source == "decisions" and not 2 <= count <= MOST_DECIDED:
+        return f"takes 2 to {MOST_DECIDED} labels, the dataset has {count}; set label_source: {other}"
+    told = min(MOST_LOGPROBS, abilities.logprobs)
+    if abilities.chat and label_source == "classify" and count > told:
+        return (
+            f"takes at most {told} labels, as many as likely tokens are told, the dataset has {count}; set labels: hard"
+        )
+    if abilities.chat and label_source == "vote" and count > MOST_LETTERS:
+        return f"takes at most {MOST_LETTERS} labels, a letter each, the dataset has {count}; set labels: hard"
+    return None
+
+
+def _explain(parsed: Parsed, choice: Choice) -> str | None:
+    if choice.finish_reason == "refusal" or parsed.reason in {"no label", "no item"}:
+        return _ENDED.get(choice.finish_reason, parsed.reason)
+    return parsed.reason

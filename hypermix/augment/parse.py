@@ -1,115 +1,150 @@
-"""Reading a row out of a completion: pure, so a mistake here costs no request."""
+"""Reading a row out of an answer, in both forms: pure, so a mistake here costs no request.
+
+What is read was written by a model and may hold anything. All patterns here take time in proportion to its length.
+"""
 
 from __future__ import annotations
 
-import math
+import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypermix.records import Task, Token
+from hypermix.augment.lexicon import Lexicon, item_lexicon
+from hypermix.augment.prompt import STOP, join_lines
+from hypermix.records import Task
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a label word was written, in UTF-8 bytes of the answer.
+
+    Attributes:
+        start: Where its bracket or its key begins.
+        opened: Where the word may begin: right after the colon or the opening quote.
+        end: Where the word ends.
+    """
+
+    start: int
+    opened: int
+    end: int
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a completion says.
+    """What an answer says.
 
     Attributes:
         text: The text of the row; None if none could be read.
         label: Its label; None if none could be read.
-        word_at: Where the label word begins in the completion, in UTF-8 bytes; None without a label.
-        reason: Why there is no row: ``no label``, ``unknown label`` or ``empty text``; None if there is one.
+        place: Where the label word stands; None without a usable row.
+        reason: Why there is no row: ``no label``, ``no item``, ``unknown label`` or ``empty text``; None if there is.
+        label_first: Whether the label was written before the text, so that it does not follow from it.
     """
 
     text: str | None
     label: str | None
-    word_at: int | None
+    place: Place | None
     reason: str | None
+    label_first: bool = False
 
 
-@dataclass(frozen=True)
-class SoftLabel:
-    """The probabilities of the labels at the label word.
-
-    Attributes:
-        probabilities: One a label, in label order; they add up to 1.
-        mass: What they added up to before, 0 to 1.
-    """
-
-    probabilities: tuple[float, ...]
-    mass: float
-
-
-def parse_row(completion: str, task: Task) -> Parsed:
+def parse_line(completion: str, task: Task) -> Parsed:
     """Read text and label from a completion such as `` a fine film (Sentiment: Positive)``.
 
-    It is read from the right: the last bracket of the label's form closes the text, which may hold another one.
+    It is read from the right: the last bracket of the label's form closes the text, which may hold another one. Where
+    an endpoint takes no stop sequence, the line ends where it would.
 
     Args:
         completion: What the model wrote after the opening of an item.
         task: The wording of the dataset.
     """
-    pattern = re.compile(rf"\(\s*{re.escape(task.label_type)}\s*:\s*([^()]*?)\s*\)", re.IGNORECASE)
-    found = list(pattern.finditer(completion))
-    if not found:
-        return Parsed(completion.strip() or None, None, None, "no label")
-    text = completion[: found[-1].start()].strip()
-    written = _fold(found[-1].group(1))
-    labels = [label for label, word in task.words.items() if _fold(word) == written]
-    if not labels:
-        return Parsed(text or None, None, None, "unknown label")
-    if not text:
-        return Parsed(None, labels[0], None, "empty text")
-    word_at = len(completion[: found[-1].start(1)].encode("utf-8", "surrogatepass"))
-    return Parsed(text, labels[0], word_at, None)
+    line = completion.split(STOP, 1)[0]
+    pattern = re.compile(rf"\(\s*+{re.escape(task.label_type)}\s*+:([^()]*+)\)", re.IGNORECASE)
+    found = None
+    for found in pattern.finditer(line):  # noqa: B007 - the last one is wanted
+        pass
+    if found is None:
+        return Parsed(line.strip() or None, None, None, "no label")
+    place = _place(line, found.start(), found.start(1), found.end(1))
+    return _judge(line[: found.start()].strip(), item_lexicon(task).find(found[1]), place)
 
 
-def score_labels(tokens: Sequence[Token], word_at: int, task: Task) -> SoftLabel | None:
-    """Read the probabilities of the label words at the first token of the label (Yoo et al. 2021, section 3.2).
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_PAIR = re.compile(
+    rf"\s*+(?P<key>{_STRING})\s*+:\s*+(?P<value>{_STRING}|-?\d[\d.eE+-]*+|true|false|null)\s*+(?P<next>[,}}])",
+    re.DOTALL,
+)
+_MOST_BRACES = 100
+_THOUGHT = "</think>"
 
-    The token is found by its bytes, never by offsets that a server tells. A likely token counts for the label whose
-    word it is, or begins if it begins no other; case and spaces are ignored, as in the reference.
+
+def parse_object(content: str, task: Task) -> Parsed:
+    """Read text and label from JSON such as ``{"text": "a fine film", "label": "Positive"}``.
+
+    The first object with both keys counts; a code fence or words around it do not matter, nor do other keys. A key
+    inside of the text is escaped there, so it cannot be taken for one of the object. Line breaks in the text become
+    spaces.
 
     Args:
-        tokens: The tokens of the completion.
-        word_at: Where the label word begins, in bytes.
+        content: What the model answered.
         task: The wording of the dataset.
-
-    Returns:
-        The probabilities; None if the token has no likely tokens, or none of them stands for a label.
     """
-    token = _token_at(tokens, word_at)
-    if token is None:
-        return None
-    mass = dict.fromkeys(task.labels, 0.0)
-    for piece, logprob in token.top:
-        label = _label_of(_fold(piece.decode("utf-8", "replace")), task)
-        if label is not None:
-            mass[label] += math.exp(logprob)
-    total = math.fsum(mass.values())
-    if total <= 0.0:
-        return None
-    return SoftLabel(tuple(value / total for value in mass.values()), min(total, 1.0))
+    position = content.rfind(_THOUGHT) + 1
+    for _ in range(_MOST_BRACES):
+        position = content.find("{", position) + 1
+        if not position:
+            break
+        pairs = _read_object(content, position)
+        if pairs is not None and {"text", "label"} <= pairs.keys():
+            return _read_pairs(content, pairs, task)
+    return Parsed(join_lines(content).strip() or None, None, None, "no item")
 
 
-def _token_at(tokens: Sequence[Token], position: int) -> Token | None:
-    end = 0
-    for token in tokens:
-        end += len(token.text)
-        if end > position:
-            return token
+def _read_object(content: str, position: int) -> dict[str, tuple[str, int, int, int]] | None:
+    """Return the value of each key, and where the key and its value stand; None if this is no flat object."""
+    pairs: dict[str, tuple[str, int, int, int]] = {}
+    while (pair := _PAIR.match(content, position)) is not None:
+        key, value = _read_string(pair["key"]), _read_string(pair["value"])
+        if key is None or value is None:
+            return None
+        pairs[key.casefold()] = value, pair.start("key"), pair.start("value"), pair.end("value")
+        position = pair.end()
+        if pair["next"] == "}":
+            return pairs
     return None
 
 
-def _fold(word: str) -> str:
-    return word.strip().casefold()
-
-
-def _label_of(piece: str, task: Task) -> str | None:
-    if not piece:
+def _read_string(raw: str) -> str | None:
+    if not raw.startswith('"'):
+        return raw
+    try:
+        text: str = json.loads(raw, strict=False)
+    except ValueError:
         return None
-    words = {label: _fold(word) for label, word in task.words.items()}
-    exact = [label for label, word in words.items() if word == piece]
-    begun = [label for label, word in words.items() if word.startswith(piece)]
-    chosen = exact or begun
-    return chosen[0] if len(chosen) == 1 else None
+    # Half of a surrogate pair may be escaped in JSON, and no file can hold it.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _read_pairs(content: str, pairs: dict[str, tuple[str, int, int, int]], task: Task) -> Parsed:
+    text, text_at, _, _ = pairs["text"]
+    word, key_at, start, end = pairs["label"]
+    quote = content[start] == '"'
+    place = _place(content, key_at, start + quote, end - quote)
+    label = Lexicon(item_lexicon(task).spellings, "").find(word)
+    return _judge(join_lines(text).strip(), label, place, label_first=key_at < text_at)
+
+
+def _judge(text: str, label: str | None, place: Place, *, label_first: bool = False) -> Parsed:
+    if label is None:
+        return Parsed(text or None, None, None, "unknown label", label_first)
+    if not text:
+        return Parsed(None, label, None, "empty text", label_first)
+    return Parsed(text, label, place, None, label_first)
+
+
+def _place(content: str, start: int, opened: int, end: int) -> Place:
+    before = len(content[:start].encode("utf-8", "surrogatepass"))
+    head = len(content[start:opened].encode("utf-8", "surrogatepass"))
+    return Place(
+        before, before + head, before + head + len(content[opened:end].rstrip().encode("utf-8", "surrogatepass"))
+    )

@@ -18,17 +18,28 @@ def render_prompt(examples: Sequence[Example], task: Task) -> str:
         task: The wording of the dataset.
     """
     lines = [render_item(example, task) for example in examples]
-    return "\n".join([_describe(task), "", *lines, f"{task.text_type.lower().capitalize()}:"])
+    return "\n".join([describe_list(task), "", *lines, f"{task.text_type.lower().capitalize()}:"])
 
 
 def render_item(example: Example, task: Task) -> str:
     """Write one row as a line of the list."""
-    text = " ".join(example.text.splitlines())
-    word = task.words[example.label].lower().capitalize()
+    text, word = join_lines(example.text), show_word(task, example.label)
     return f"{task.text_type.lower().capitalize()}: {text} ({task.label_type.lower().capitalize()}: {word})"
 
 
-def _describe(task: Task) -> str:
+def open_label(prompt: str, text: str, task: Task) -> str:
+    """Go on with a prompt up to the label of a text.
+
+    Args:
+        prompt: What `render_prompt` wrote.
+        text: The text whose label comes next.
+        task: The wording of the dataset.
+    """
+    return f"{prompt} {join_lines(text)} ({task.label_type.lower().capitalize()}:"
+
+
+def describe_list(task: Task) -> str:
+    """Say what the list holds and which labels there are."""
     words = [f"'{word.lower()}'" for word in dict.fromkeys(task.words.values())]
     listed = " or ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
     text_type, label_type = task.text_type.lower(), task.label_type.lower()
@@ -36,3 +47,13 @@ def _describe(task: Task) -> str:
         f"Each item in the following list contains a {text_type} and the respective {label_type}. "
         f"{label_type.capitalize()} is one of {listed}."
     )
+
+
+def show_word(task: Task, label: str) -> str:
+    """Return the word of a label as prompts show it."""
+    return task.words[label].lower().capitalize()
+
+
+def join_lines(text: str) -> str:
+    """Return a text as one line: line breaks become spaces."""
+    return " ".join(text.splitlines())

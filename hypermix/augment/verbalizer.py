@@ -1,7 +1,7 @@
 """Label words as a tokenizer cuts them, and what follows from it for soft labels: pure.
 
-A soft label is read at the first token of the label word alone (`hypermix.augment.parse`). A word of several tokens is
-judged by that token, and words that begin alike may not be told apart.
+In a prompt that the model goes on with, a word of several tokens is scored whole: its first tokens are followed by
+further requests (`hypermix.augment.source`). What cannot be followed is a token that ends inside a character.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypermix.augment.parse import score_labels
+from hypermix.augment.lexicon import item_lexicon
 from hypermix.augment.prompt import render_item
+from hypermix.augment.score import Tally
 from hypermix.errors import AugmentError
-from hypermix.records import Example, Task, Token
+from hypermix.records import Example, Task
 
 _ADVICE = "give other words in label_words, or set labels: hard"
-_FOLLOWS = "so that rows are dropped or labeled as others"
+_FOLLOWS = "so that it counts only where it is written, and rows are dropped"
+_FROM_TOKENS = ("logprobs", "classify")
+"""Sources of labels that depend on how words are cut."""
+
 _CLOSING = ")"
 
 
@@ -99,108 +103,83 @@ def _texts(pieces: Sequence[bytes]) -> list[str]:
     return [piece.decode("utf-8", "replace") for piece in pieces]
 
 
-def find_problems(words: Sequence[WordTokens], labels: str) -> list[str]:
+def find_problems(words: Sequence[WordTokens], label_source: str) -> list[str]:
     """Tell what follows from the tokens of the label words.
 
     Args:
         words: The label words of a dataset, in label order.
-        labels: The setting ``labels`` of the augmenter. Hard labels are read from the text, whatever its tokens are.
+        label_source: Where labels come from. Only those that are read at one place depend on the tokens.
 
     Returns:
-        A sentence for each problem; none for hard labels and where no tokenizer is at hand.
+        A sentence for each problem; none for other sources and where no tokenizer is at hand.
     """
-    return [f"{finding}, {_FOLLOWS}; {_ADVICE}" if lost else finding for lost, finding in _findings(words, labels)]
+    return [
+        f"{finding}, {_FOLLOWS}; {_ADVICE}" if lost else finding for lost, finding in _findings(words, label_source)
+    ]
 
 
-def refuse_alike(words: Sequence[WordTokens], labels: str) -> None:
+def refuse_alike(words: Sequence[WordTokens], label_source: str) -> None:
     """Refuse label words that soft labels cannot tell apart at all.
-
-    Of the first tokens of all words at most one counts for its own label then: all answers have the same soft label,
-    or none, but for tokens that the prompt gives no reason to expect.
 
     Args:
         words: The label words of a dataset, in label order.
-        labels: The setting ``labels`` of the augmenter.
+        label_source: Where labels come from.
 
     Raises:
-        AugmentError: If the labels are soft and fewer than two of several words can be told apart.
+        AugmentError: If labels are read at one place, and fewer than two of several words can be followed to their end.
     """
-    if labels != "soft" or len(words) == 1 or any(word.pieces is None for word in words):
+    if label_source not in _FROM_TOKENS or len(words) == 1 or any(word.pieces is None for word in words):
         return
-    if sum(_counted(word, words) == word.label for word in words) <= 1:
-        told = "; ".join(finding for lost, finding in _findings(words, labels) if lost)
+    if sum(_count_followed(word, words) is not None for word in words) <= 1:
+        told = "; ".join(finding for lost, finding in _findings(words, label_source) if lost)
         raise AugmentError(f"soft labels cannot tell the labels apart: {told}; {_ADVICE}")
 
 
-def _findings(words: Sequence[WordTokens], labels: str) -> list[tuple[bool, str]]:
+def _findings(words: Sequence[WordTokens], label_source: str) -> list[tuple[bool, str]]:
     """Return for each finding whether a label loses its probability, and a sentence."""
-    if labels != "soft":
+    if label_source not in _FROM_TOKENS:
         return []
-    alike: dict[str, list[WordTokens]] = {}
     found = []
     for word in words:
-        if word.pieces:
-            alike.setdefault(_fold(_texts(word.pieces)[0]), []).append(word)
-        elif word.pieces is not None:
-            found.append((True, f"the model's tokens do not spell the label word {word.shown!r}: it has no soft label"))
-    for group in alike.values():
-        if len(group) > 1:
-            found.append((True, _word_shared(group, words)))
-        elif _counted(group[0], words) != group[0].label:
-            found.append((True, _word_lost(group[0], words)))
-        elif len(group[0].pieces or ()) > 1:
-            found.append((False, _word_long(group[0])))
+        followed = _count_followed(word, words) if word.pieces else None
+        if word.pieces == ():
+            found.append((True, f"the model's tokens do not spell the label word {word.shown!r}"))
+        elif word.pieces is not None and followed is None:
+            found.append((True, f"a token of the label word {word.shown!r} ends inside a character"))
+        elif followed:
+            found.append((False, _tell_followed(word, followed)))
     return found
 
 
-def _word_shared(group: Sequence[WordTokens], words: Sequence[WordTokens]) -> str:
-    counted = _counted(group[0], words)
-    follows = "soft labels cannot tell them apart"
-    if counted is not None:
-        follows = f"soft labels count it for {_shown(counted, words)!r} alone"
-    return f"the label words {_listed(group)} begin with the same token {_first(group[0])!r}: {follows}"
-
-
-def _word_lost(word: WordTokens, words: Sequence[WordTokens]) -> str:
-    start = f"the first token {_first(word)!r} of the label word {word.shown!r}"
-    counted = _counted(word, words)
-    if counted is not None:
-        return f"{start} stands for {_shown(counted, words)!r}: soft labels count it there"
-    others = [other for other in words if other != word and _fold(other.word).startswith(_fold(_first(word)))]
-    if others:
-        return f"{start} begins {_listed(others)} too: soft labels count it for none of them"
-    return f"{start} cannot be read as its beginning: soft labels count it for no label"
-
-
-def _word_long(word: WordTokens) -> str:
+def _tell_followed(word: WordTokens, followed: int) -> str:
     count = len(word.pieces or ())
-    return (
-        f"the label word {word.shown!r} is {count} tokens: its soft label is the probability of its first token "
-        f"{_first(word)!r}"
-    )
+    why = f"is {count} tokens" if count > 1 else "begins another one"
+    more = "1 more request" if followed == 1 else f"{followed} more requests"
+    return f"the label word {word.shown!r} {why}: where it is not written, {more} a row may score it whole"
 
 
-def _counted(word: WordTokens, words: Sequence[WordTokens]) -> str | None:
-    """Return the label that the first token of a word counts for, by the code that reads the answers."""
+def _count_followed(word: WordTokens, words: Sequence[WordTokens]) -> int | None:
+    """Return how often a word needs a further request, by the code that reads the answers; None if it cannot be had."""
     if not word.pieces:
         return None
-    task = Task("", "", {other.label: other.word for other in words})
-    soft = score_labels([Token(b"x", 0.0, ((word.pieces[0], 0.0),))], 0, task)
-    return None if soft is None else task.labels[soft.probabilities.index(1.0)]
+    joined = b"".join(word.pieces)
+    start = joined.rfind(word.shown.strip().encode())
+    tally = Tally(item_lexicon(Task("", "", {other.label: other.word for other in words})), joined[: max(start, 0)])
+    followed = 0
+    for stop in range(1, len(word.pieces) + 1):
+        path = b"".join(word.pieces[:stop])
+        standing = tally.judge(path)
+        if standing.label is not None:
+            return followed if standing.label == word.label else None
+        if start < 0 or word.label not in standing.begun or not _is_text(path):
+            return None
+        followed += 1
+    return followed
 
 
-def _fold(text: str) -> str:
-    return text.strip().casefold()
-
-
-def _first(word: WordTokens) -> str:
-    return _texts((word.pieces or ())[:1])[0]
-
-
-def _shown(label: str, words: Sequence[WordTokens]) -> str:
-    return next(word.shown for word in words if word.label == label)
-
-
-def _listed(words: Sequence[WordTokens]) -> str:
-    *most, last = [repr(word.shown) for word in words]
-    return f"{', '.join(most)} and {last}" if most else last
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -218,7 +218,7 @@ def _bytes(entry: Mapping[str, Any]) -> bytes:
 
 
 def _unmarked(token: str) -> bytes:
-    """Return the bytes of a token that only has a text; some write parts of characters as ``bytes:\\xf0\\x9f``."""
+    r"""Return the bytes of a token that only has a text; some write parts of characters as ``bytes:\xf0\x9f``."""
     hidden = token.removeprefix(_BYTES_MARK).strip()
     if token.startswith(_BYTES_MARK) and re.fullmatch(r"(\\x[0-9a-fA-F]{2})+", hidden):
         return bytes.fromhex(hidden.replace("\\x", ""))
