@@ -52,7 +52,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
-    "torch": ("classify",),
+    "torch": ("classify", "llm"),
     "openai": ("llm",),
     "xllamacpp": ("llm",),
 }
