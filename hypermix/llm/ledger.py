@@ -189,8 +189,8 @@ def _rounded(usd: float) -> float:
 
 
 def _dollars(units: int) -> str:
-    text = f"{units / _UNITS:.9f}".rstrip("0")
-    return "$" + (text + "00" if text.endswith(".") else text)
+    whole, _, part = f"{units / _UNITS:.9f}".partition(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def _message(name: str, cap: str, spent: str, more: str) -> str:

@@ -1,4 +1,4 @@
-"""How many requests are under way at once: as many as the endpoint bears, and no more than the jobs of a machine may."""
+"""How many requests are under way at once: as many as the endpoint bears, and no more than a machine may have."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Slot:
 
     def release(self) -> None:
         """Give it back; nothing happens the second time."""
-        if not self._slots.held.pop(self._index, None):
+        if self._slots.held.get(self._index) is not self:
             return
+        del self._slots.held[self._index]
         if self._handle is not None:
             try:
                 unlock_descriptor(self._handle)  # a forked child may hold the descriptor too
