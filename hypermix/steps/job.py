@@ -45,7 +45,7 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
     try:
         yield logger
     except KeyboardInterrupt:
-        logger.info("interrupted; answers so far are stored, run again to go on")
+        logger.info("interrupted; run again to go on")
         raise SystemExit(_INTERRUPTED) from None
     except HypermixError as error:
         logger.error("%s", error)
