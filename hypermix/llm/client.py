@@ -49,6 +49,10 @@ class Llm:
     tokenizer: str | None = None
     rate: Rate | None = field(default_factory=Rate)
 
+    def question(self, request: Request) -> Question:
+        """Return a request as it is sent to this model, and stored."""
+        return Question(self.identity, request.path, {"model": self.name, **self.extra, **request.body}, request.sample)
+
 
 @dataclass
 class Usage:
@@ -130,8 +134,7 @@ class Client:
             tag: What `take` gives back beside the answer.
             request: The question.
         """
-        body = {"model": self.llm.name, **self.llm.extra, **request.body}
-        self.submit_question(tag, Question(self.llm.identity, request.path, body, request.sample))
+        self.submit_question(tag, self.llm.question(request))
 
     def submit_question(self, tag: Hashable, question: Question) -> None:
         """Ask a question that is complete, with its model's name."""

@@ -14,7 +14,7 @@ from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.price import Rate
-from hypermix.llm.probe import find_abilities
+from hypermix.llm.probe import find_abilities, recall_abilities
 from hypermix.llm.remote import open_remote, read_key
 from hypermix.llm.store import RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities
@@ -22,6 +22,7 @@ from hypermix.records import CHAT, COMPLETIONS, Abilities
 HERE = ("embedded", "transformers")
 """The APIs of models that run here and cost nothing."""
 
+_ABILITIES_HERE = {"embedded": Abilities(), "transformers": Abilities(echo=True)}
 _SLACK = 60.0
 
 
@@ -61,15 +62,25 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
     Raises:
         LlmError: If it has to be asked and gives no answer.
     """
-    if llm["api"] == "embedded":
-        return Abilities()
-    if llm["api"] == "transformers":
-        return Abilities(echo=True)
+    known = _ABILITIES_HERE.get(llm["api"])
+    if known is not None:
+        return known
     if llm["api"] != "batch":
-        return find_abilities(client, CHAT if llm["api"] == "chat" else COMPLETIONS)
+        return find_abilities(client, main_path(llm))
     # A batch may take a day: its endpoint is asked directly.
     with Client(_hosted(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as direct:
-        return find_abilities(direct, CHAT)
+        return find_abilities(direct, main_path(llm))
+
+
+def known_abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Abilities | None:
+    """Return what a language model takes, as far as that is known without asking it; None if it is not."""
+    known = _ABILITIES_HERE.get(llm["api"])
+    return known or recall_abilities(_hosted(llm, runtime), open_store(llm, runtime), main_path(llm))
+
+
+def main_path(llm: Mapping[str, Any]) -> str:
+    """Return the API that a language model is asked by for rows."""
+    return CHAT if llm["api"] in ("chat", "batch") else COMPLETIONS
 
 
 def ledger_path(runtime: Mapping[str, Any]) -> Path:
