@@ -236,11 +236,8 @@ def _tell_model(name: str, model: Model) -> Iterator[str]:
         yield f"{name}: the config gives no price, so that tokens are told and no dollars."
     else:
         read = f"read on {model.as_of}" + (f", {model.source}" if model.source else "")
-        prompt, answer = model.price
-        yield (
-            f"{name}: {_dollars(prompt)} US dollars a million prompt tokens, {_dollars(answer)} a million answer tokens "
-            f"({read})."
-        )
+        prompt, answer = map(_dollars, model.price)
+        yield f"{name}: {prompt} US dollars a million prompt tokens, {answer} a million answer tokens ({read})."
     if model.assumed:
         yield (
             f"{name} was not asked yet what it takes; it is assumed to take everything, and the first run finds out "
