@@ -158,18 +158,20 @@ def _sum(asked: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def _join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Make one receipt of those of trials that share a draw, since the same answers are behind them."""
-    shared = receipts["augmenter"].map(lambda name: config.augmenters[name].draw == "data_seed")
-    joined = [
-        group.head(1).assign(
-            requests_paid=group["requests_paid"].sum(),
-            requests_replayed=group.head(1)[["requests_paid", "requests_replayed"]].sum(axis=1)
-            - group["requests_paid"].sum(),
-            requests_unknown=group["requests_unknown"].max(),
-            usd_paid=group["usd_paid"].sum(skipna=False),
-        )
-        for _, group in receipts[shared].groupby(_DRAW, sort=False)
-    ]
+    shared = receipts["augmenter"].isin([name for name, one in config.augmenters.items() if one.draw == "data_seed"])
+    joined = [_join(group) for _, group in receipts[shared].groupby(_DRAW, sort=False)]
     return pd.concat([receipts[~shared], *joined]) if joined else receipts
+
+
+def _join(trials: pd.DataFrame) -> pd.DataFrame:
+    first, paid = trials.head(1), trials["requests_paid"].sum()
+    answers = first["requests_paid"] + first["requests_replayed"]
+    return first.assign(
+        requests_paid=paid,
+        requests_replayed=(answers - paid).clip(lower=0),
+        requests_unknown=trials["requests_unknown"].max(),
+        usd_paid=trials["usd_paid"].sum(skipna=False),
+    )
 
 
 def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from hypermix.llm.backend import Refusal
+from hypermix.llm.store import Answer, Question
 from tests.serving import serving
 
 _BYTES_A_TOKEN = 4
@@ -39,8 +42,6 @@ class Speaker:
         chat = path.endswith("/chat/completions")
         shown = json.dumps(body["messages"]) if chat else str(body["prompt"])
         pieces, top = self._say(body, chat=chat)
-        if body.get("max_tokens") == 1 and not chat:
-            pieces, top = [" Positive"], {f" {word}": share for word, share in _TOPS.items()}
         logprobs = _chat_logprobs(pieces, top) if chat else _logprobs(pieces, top)
         text = "".join(pieces)
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
@@ -59,10 +60,13 @@ class Speaker:
             return ["A"], _LETTERS
         if self.useless and seed % self.useless == 0:
             return [" no", " end"], {}
+        spaced = {f" {word}": share for word, share in _TOPS.items()}
+        if not chat and str(body["prompt"]).endswith("(Sentiment:"):
+            return [" Positive", ")"], spaced
         words = [" a", " bright", " film", f" {seed}"]
         if chat:
             return ['{"text": "', *words, '", "label": "', "Positive", '"}'], _TOPS
-        return [*words, " (Sentiment:", " Positive", ")"], {f" {word}": share for word, share in _TOPS.items()}
+        return [*words, " (Sentiment:", " Positive", ")"], spaced
 
 
 def _logprobs(pieces: list[str], top: dict[str, float]) -> dict[str, Any]:
@@ -77,6 +81,37 @@ def _chat_logprobs(pieces: list[str], top: dict[str, float]) -> dict[str, Any]:
         likely = [{"token": token, "logprob": share, "bytes": [*token.encode()]} for token, share in tops.items()]
         content.append({"token": piece, "logprob": -0.5, "bytes": [*piece.encode()], "top_logprobs": likely})
     return {"content": content}
+
+
+class SpeakerBackend:
+    """The same language model without a process between, as a `hypermix.llm.backend.Backend`."""
+
+    width = 4
+    eager = True
+    remembers = False
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+        self._open: deque[Question] = deque()
+
+    def submit(self, question: Question) -> None:
+        self._open.append(question)
+
+    def collect(self) -> tuple[Question, Answer | Refusal] | None:
+        if not self._open:
+            return None
+        question = self._open.popleft()
+        self._speaker.requests.append((question.path, dict(question.body)))
+        return question, Answer(json.dumps(self._speaker.answer(question.path, question.body)))
+
+    def stored(self, question: Question) -> None:
+        """Nothing is remembered."""
+
+    def stop(self) -> None:
+        """What is open is answered at once."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 @contextmanager
