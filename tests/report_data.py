@@ -178,7 +178,7 @@ def make_spending() -> pd.DataFrame:
     """Make what stands beside the table ``costs``: nothing is paid here, a part is replayed, no price."""
     rows = [
         ("gpt3mix", "local", True, 0.0, 9),
-        ("gpt3mix-hosted", "luna", False, 0.0756, 41),
+        ("gpt3mix-hosted", "luna", False, 0.0612, 41),
         ("gpt3mix-lab", "lab", False, None, 0),
     ]
     return pd.DataFrame(rows, columns=list(SPENDING))

@@ -73,7 +73,7 @@ def cost_notes(costs: pd.DataFrame, spending: pd.DataFrame) -> list[str]:
 def _tell_paid(merged: pd.DataFrame) -> Iterator[str]:
     priced = merged[merged["usd"].notna()]
     paid, whole = float(priced["usd_paid"].sum()), float(priced["usd"].sum())
-    if paid < whole:
+    if dollars(paid) != dollars(whole):
         yield (
             f"{dollars(paid)} US dollars of it were paid when these rows were made; the rest is the price of answers "
             "that were stored before."

@@ -146,7 +146,8 @@ def forecast_text(forecast: Forecast, width: int) -> str:
     console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
     if forecast.lines:
         table = _table(forecast.lines)
-        if console.measure(table).minimum <= width:
+        needed = console.measure(table, options=console.options.update_width(_WIDEST)).minimum
+        if needed <= width:
             console.print(table)
         else:
             for block in _blocks(forecast.lines):
@@ -159,6 +160,7 @@ def forecast_text(forecast: Forecast, width: int) -> str:
 
 _HEADERS = ("augmenter", "llm", "rows", "stored", "to ask", "prompt tokens", "answer tokens", "US dollars")
 _NAMES = 2
+_WIDEST = 10_000
 _SHORTEST = 9
 """Columns that a name has at least before it goes on in the next line."""
 

@@ -22,7 +22,7 @@ def test_runs_here_cost_nothing() -> None:
 
 def test_paid_requests_show_dollars() -> None:
     row = cost_rows(make_costs(), make_spending())[1]
-    assert (row["usd"], row["usd_paid"], row["per_row"]) == ("0.08", "0.08", "0.000071")
+    assert (row["usd"], row["usd_paid"], row["per_row"]) == ("0.08", "0.06", "0.000071")
     assert (row["unknown"], row["here"]) == ("1", False)
 
 
@@ -75,6 +75,7 @@ def test_what_was_stored_before_is_no_new_spending() -> None:
     ]
     assert spend(costs, usd_paid=0.0)[0].startswith("0.00 US dollars of it were paid")
     assert spend(costs, usd_paid=2.0) == []
+    assert spend(costs, usd_paid=1.999) == []  # both read 2.00
 
 
 @pytest.mark.parametrize(("lost", "requests", "usd"), [(1, "1 request was", "0.02"), (3, "3 requests were", "0.06")])

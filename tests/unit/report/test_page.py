@@ -226,7 +226,7 @@ def test_answers_of_no_use_have_their_share(html: str) -> None:
 
 def test_what_was_paid_this_time_is_told_and_what_may_have_been(html: str) -> None:
     costs = html[html.index('id="costs"') :]
-    assert "0.08 US dollars of it were paid when these rows were made; the rest is the price of answers" in costs
+    assert "0.06 US dollars of it were paid when these rows were made; the rest is the price of answers" in costs
     assert "1 request was sent without an answer being stored" in costs
 
 
