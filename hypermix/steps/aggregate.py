@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__, tables
+from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
 from hypermix.config.llm import HOSTED_APIS
@@ -231,7 +232,7 @@ def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
         f"{dataset}, {llm}: {problem}."
         for dataset, llm, made in _asked(provenance)
         for problem in find_problems(
-            words_from_json(made["words"]), made["slices"]["augment"]["augmenter"].get("labels", "hard")
+            words_from_json(made["words"]), name_source(made["slices"]["augment"]["augmenter"])
         )
     ]
     return dict.fromkeys(told)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -8,7 +11,7 @@ from hypermix.report.cost import cost_line, cost_notes, cost_rows, total_cost, w
 from tests.report_data import make_costs, make_runs, make_spending
 
 
-def spend(costs: pd.DataFrame | None = None, **changes: object) -> list[str]:
+def spend(costs: pd.DataFrame | None = None, **changes: Any) -> list[str]:
     return cost_notes(make_costs() if costs is None else costs, make_spending().assign(**changes))
 
 
@@ -95,8 +98,8 @@ def test_lost_requests_without_a_price_stay_unknown() -> None:
 
 
 def test_lost_requests_of_several_models_are_told_as_far_as_prices_go() -> None:
-    costs = make_costs().assign(requests_unknown=1, usd=[0.0, 13.0, None])
-    (told,) = spend(costs, usd_paid=[0.0, 13.0, None])
+    costs = make_costs().assign(requests_unknown=1, usd=[0.0, 13.0, math.nan])
+    (told,) = spend(costs, usd_paid=[0.0, 13.0, math.nan])
     # The model that runs here lost one too, which cost nothing.
     assert told.startswith("2 requests were sent")
     assert told.endswith("up to about 0.01 US dollars more (as far as prices are known).")
