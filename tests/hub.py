@@ -1,6 +1,6 @@
-"""A hub on the loopback interface: repositories of datasets over real HTTP, with real faults.
+"""A hub on the loopback interface: repositories of datasets and models over real HTTP, with real faults.
 
-It speaks what `huggingface_hub` 2.4 and `datasets` 5.2 ask: information on a dataset, its tree, its files with HEAD,
+It speaks what `huggingface_hub` 2.4 and `datasets` 5.2 ask: information on a repository, its tree, its files with HEAD,
 GET and ranges. Point HF_ENDPOINT at its URL, in the environment of a new process: the libraries read it on import.
 """
 
@@ -32,7 +32,7 @@ INVALID_TOKEN = "hf_invalid"
 
 @dataclass(frozen=True)
 class Repository:
-    """A dataset on the hub.
+    """A dataset or a model on the hub; the stand-in does not tell which.
 
     Attributes:
         files: What the branch ``main`` holds, by path.
@@ -201,10 +201,11 @@ def _answer(
     told: HubServer, path: str, query: Mapping[str, list[str]], token: str, form: Mapping[str, list[str]]
 ) -> _Answer:
     pieces = [unquote(piece) for piece in path.strip("/").split("/")]
-    api = pieces[:2] == ["api", "datasets"]
-    if not api and pieces[0] != "datasets":
+    api = pieces[0] == "api" and pieces[1:2] in (["datasets"], ["models"])
+    model_file = pieces[2:3] == ["resolve"]
+    if not api and not model_file and pieces[0] != "datasets":
         return _error(404, "", "no such page")
-    pieces = pieces[2 if api else 1 :]
+    pieces = pieces[2 if api else 0 if model_file else 1 :]
     if token == INVALID_TOKEN:
         return _error(401, "", "Invalid credentials in Authorization header")
     repository = told.repositories.get("/".join(pieces[:2]))
@@ -260,7 +261,7 @@ def _file(files: Files, path: str, commit: str) -> _Answer:
 
 def _faulty(told: HubServer, path: str, answer: _Answer, cuts: Counter[str]) -> _Answer:
     """Let a download break off, and count it."""
-    owner, name, _, _, inner = unquote(path).removeprefix("/datasets/").split("/", 4)
+    owner, name, _, _, inner = unquote(path).removeprefix("/datasets").removeprefix("/").split("/", 4)
     repository = told.repositories[f"{owner}/{name}"]
     cuts[path] += 1
     if inner in repository.reset:

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 BOS, EOS = "<s>", "</s>"
-MERGED = ("good", " good", " film", "Senti", "ment", " Positive", " Negative", "\n\n")
+MERGED = (" good", " film", "Senti", "ment", " Positive", " Negative", "\n\n")
 """Tokens of several bytes; all single bytes are tokens too."""
 
 LONGEST = 128
@@ -66,7 +66,8 @@ def _finish(tokenizer: Tokenizer, *, bos: bool) -> Tokenizer:
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> PreTrainedTokenizerFast:
     """Write a tokenizer into a folder."""
-    found = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS)
+    unknown = {"unk_token": "<unk>"} if tokenizer.token_to_id("<unk>") is not None else {}
+    found = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, **unknown)
     found.save_pretrained(folder)
     return found
 

@@ -17,7 +17,7 @@ from hypermix.tables import KEYS
 METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
-    "augment": 2,
+    "augment": 3,
     "train": 1,
     "evaluate": 1,
     "aggregate": 1,

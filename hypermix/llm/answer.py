@@ -103,9 +103,7 @@ def _judge_choices(path: str, body: Mapping[str, Any], wanted: int) -> str | Non
     if not numbered and indexes != [None]:
         return f"does not number its choices from 0 to {wanted - 1}"
     texts = [_text(path, choice) for choice in found]
-    if any(
-        text is None and _finish(path, choice) not in _ENDED_UNSAID for text, choice in zip(texts, found, strict=True)
-    ):
+    if any(text is None and not _ended_silently(path, choice) for text, choice in zip(texts, found, strict=True)):
         return "has a choice without a text"
     said = any(texts) or any(_finish(path, choice) in _ENDED_UNSAID for choice in found)
     if not said and _read_usage(body).completion == 0:
@@ -130,6 +128,13 @@ def _finish(path: str, choice: Mapping[str, Any]) -> str:
     if path == CHAT and isinstance(message, dict) and message.get("refusal"):
         return "refusal"
     return str(choice.get("finish_reason"))
+
+
+def _ended_silently(path: str, choice: Mapping[str, Any]) -> bool:
+    """Return whether a message is empty for a reason that it tells."""
+    message = choice.get("message")
+    empty = path == CHAT and isinstance(message, dict) and message.get("content") is None
+    return empty and _finish(path, choice) in _ENDED_UNSAID
 
 
 def _read_choice(path: str, choice: Mapping[str, Any]) -> Choice:

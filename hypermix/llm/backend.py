@@ -8,6 +8,9 @@ from typing import Protocol
 from hypermix.errors import LlmError
 from hypermix.llm.store import Answer, Question
 
+TOKENIZE = "/tokenize"
+"""Where a model that runs here tells the tokens of a text, in the form of llama.cpp's server."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -20,6 +23,8 @@ class Refusal:
         fatal: Whether all further questions would meet the same: a bad key, no such model, a spent budget.
         param: The setting that the endpoint refused, where it says so.
         filtered: Whether the endpoint refused this very text, by its content policy.
+        said: What the endpoint said of a request that it does not take as it is, such as a setting that it does not
+            know; None if it is about something else, which no other setting would mend.
     """
 
     error: LlmError
@@ -28,6 +33,7 @@ class Refusal:
     fatal: bool = True
     param: str | None = None
     filtered: bool = False
+    said: str | None = None
 
 
 class Backend(Protocol):

@@ -101,7 +101,10 @@ class Claim:
         path = self._chain[-1]
         if count > 1 and _is_own(path, self._token):
             told = json.loads(path.read_bytes())
-            write_bytes(path, canonical_json({**told, "lost": count}).encode())
+            try:
+                write_bytes(path, canonical_json({**told, "lost": count}).encode())
+            except OSError as error:
+                _LOG.warning("%s: stands for %d lost requests and tells one: %s", path, count, error.strerror)
 
     def withdraw(self) -> None:
         """Remove this claim alone: nothing was paid for it. Lost ones before it stay to be counted."""
@@ -239,8 +242,8 @@ def _read(path: Path) -> _Found | None:
     try:
         told = json.loads(content)
         token, owner = str(told["token"]), {**told["owner"], "expires": float(told["expires"])}
-        lost = int(told.get("lost", 1))
-    except (ValueError, KeyError, TypeError):
+        lost = max(1, int(told.get("lost", 1)))
+    except (ValueError, KeyError, TypeError, OverflowError):
         token, owner, lost = "", None, 1
     if not _TOKEN.fullmatch(token):
         token, owner = digest([state.st_ino, state.st_mtime_ns])[:16], None  # it goes by the file itself

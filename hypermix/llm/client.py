@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
@@ -23,8 +23,7 @@ from hypermix.records import Choice, Completion, Request
 
 _LOG = logging.getLogger(__name__)
 _SHOWN_PROMPT = 60
-_THREADS = 4
-"""Threads that write claims, and as many others that write answers; they wait for the disk, not for each other."""
+_THREADS = 4  # that write claims, and as many others that write answers: they wait for the disk, not for each other
 
 Outcome = Completion | Refusal | BaseException
 
@@ -72,14 +71,13 @@ class Usage:
     tokens: Tokens = field(default_factory=Tokens)
     tokens_paid: Tokens = field(default_factory=Tokens)
 
-    def count(self, record: Record, paid: bool) -> None:
-        """Add an answer."""
-        used = read_usage(record.answer.response)
-        self.paid += paid
-        self.replayed += not paid
-        self.unknown += record.answer.unknown
-        self.tokens += used
-        self.tokens_paid += used if paid else Tokens()
+    def add(self, other: Usage) -> None:
+        """Add what else was asked for."""
+        self.paid += other.paid
+        self.replayed += other.replayed
+        self.unknown += other.unknown
+        self.tokens += other.tokens
+        self.tokens_paid += other.tokens_paid
 
 
 class Client:
@@ -104,8 +102,9 @@ class Client:
         self._changed = threading.Condition()
         self._begun = self._blocked = self._ending = 0
         self._open: dict[str, tuple[Hashable, Claim]] = {}
-        self._ready: deque[tuple[Hashable, Outcome, Record | None, bool]] = deque()
-        self._waiting = False
+        self._ready: deque[tuple[Hashable, Outcome, Usage]] = deque()
+        self._waiting = self._closed = False
+        self._broken: Exception | None = None
         self._stopping = threading.Event()
         self._begin_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="claims")
         self._end_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answers")
@@ -117,6 +116,9 @@ class Client:
         try:
             self._drain(interrupted=kind is not None and issubclass(kind, KeyboardInterrupt))
         finally:
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
             self._stack.close()
             self._end_pool.shutdown(wait=False, cancel_futures=True)
 
@@ -140,7 +142,8 @@ class Client:
         """Ask a question that is complete, with its model's name."""
         with self._changed:
             self._begun += 1
-        self._run(self._begin_pool, partial(self._begin, tag, question))
+        begun = self._begin_pool.submit(self._begin, tag, question)
+        begun.add_done_callback(partial(self._note, 1, 0))
 
     def take(self) -> tuple[Hashable, Completion]:
         """Wait for an answer.
@@ -172,9 +175,8 @@ class Client:
             self._waiting = False
             if not self._ready:
                 raise LlmError(f"{self.llm.name} was asked nothing that can still be answered; run again")
-            tag, found, record, paid = self._ready.popleft()
-        if record is not None:
-            self.usage.count(record, paid)
+            tag, found, usage = self._ready.popleft()
+        self.usage.add(usage)
         if isinstance(found, BaseException):
             raise found
         return tag, found
@@ -196,11 +198,11 @@ class Client:
             LlmError: If the endpoint gives no answer.
         """
         path = self.llm.tokenizer
-        return None if path is None else [self._tokenize(path, text) for text in texts]
-
-    def _tokenize(self, path: str, text: str) -> list[bytes]:
-        question = Question(self.llm.identity, path, {"content": text, "with_pieces": True}, "")
-        return _read_pieces(self.fetch(question, lambda: self._ask_plainly(question)).response)
+        if path is None:
+            return None
+        bodies = [{"content": text, "with_pieces": True} for text in texts]
+        questions = [Question(self.llm.identity, path, body, "") for body in bodies]
+        return [_read_pieces(self.fetch(one, partial(self._ask_plainly, one)).response) for one in questions]
 
     def fetch(self, question: Question, find: Callable[[], Answer]) -> Answer:
         """Return what is stored under a question that nothing is paid for, or find it and store it.
@@ -211,12 +213,11 @@ class Client:
         found = self._look(question)
         if isinstance(found, Record):
             return found.answer
-        answer = None
         try:
             answer = find()
-        finally:
-            if answer is None:
-                _give_up(found)
+        except BaseException:
+            _give_up(found)
+            raise
         return self._store.finish(found, question, answer).answer
 
     def _ask_plainly(self, question: Question) -> Answer:
@@ -229,39 +230,35 @@ class Client:
         _read_pieces(found[1].response)
         return found[1]
 
-    def _run(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
-        pool.submit(work).add_done_callback(self._note)
-
-    def _note(self, done: Future[None]) -> None:
-        """Let what went wrong in a thread be raised where answers are taken."""
+    def _note(self, begun: int, ending: int, done: Future[None]) -> None:
+        """Count down what a thread has done, and let what went wrong there be raised where answers are taken."""
         error = None if done.cancelled() else done.exception()
-        if error is not None:
-            self._give(None, error)
-
-    def _give(self, tag: Hashable, found: Outcome, record: Record | None = None, *, paid: bool = False) -> None:
         with self._changed:
-            self._ready.append((tag, found, record, paid))
+            self._begun, self._ending = self._begun - begun, self._ending - ending
+            if error is not None:
+                self._ready.append((None, error, Usage()))
+            self._changed.notify_all()
+
+    def _give(self, tag: Hashable, found: Outcome, usage: Usage) -> None:
+        with self._changed:
+            self._ready.append((tag, found, usage))
             self._changed.notify_all()
 
     def _begin(self, tag: Hashable, question: Question) -> None:
+        found = self._look(question)
+        if isinstance(found, Record):
+            self._give(tag, *_read(found, paid=False))
+            return
         try:
-            found = self._look(question)
-            if isinstance(found, Record):
-                self._give(tag, _read(found), found)
-                return
-            backend = None
-            try:
-                backend = self._connect()
-            finally:
-                if backend is None:
-                    _give_up(found)
+            backend = self._connect()
             with self._changed:
+                if self._broken:
+                    raise self._broken
                 self._open[question.key] = tag, found
-            backend.submit(question)
-        finally:
-            with self._changed:
-                self._begun -= 1
-                self._changed.notify_all()
+        except BaseException:
+            _give_up(found)
+            raise
+        backend.submit(question)
 
     def _look(self, question: Question) -> Record | Claim:
         """Return the stored answer or a claim to ask for it; offline there are no claims."""
@@ -290,6 +287,8 @@ class Client:
 
     def _connect(self) -> Backend:
         with self._opening:
+            if self._stopping.is_set():
+                raise LlmError(f"{self.llm.name} is asked no more: the job ends")
             if self._backend is None:
                 self._backend = self._stack.enter_context(self.llm.open())
                 threading.Thread(target=self._collect, args=[self._backend], daemon=True).start()
@@ -297,25 +296,41 @@ class Client:
 
     def _collect(self, backend: Backend) -> None:
         """Take answers from what answers, in a thread of its own, until the client ends."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopping.is_set() or self._due(backend))
-                if not self._open:
-                    if self._stopping.is_set():
-                        return
-                    continue
-            found = backend.collect()
-            if found is None:
-                continue
-            question, outcome = found
-            with self._changed:
-                self._ending += 1
-                tag, claim = self._open.pop(question.key)
-            self._run(self._end_pool, partial(self._end, backend, tag, claim, question, outcome))
+        try:
+            while self._await_open(backend):
+                self._hand_on(backend, backend.collect())
+        except Exception as error:  # noqa: BLE001 - a thread that ended unheard would let all others wait for ever
+            self._break(error)
+
+    def _await_open(self, backend: Backend) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._due(backend))
+            return not self._closed
+
+    def _hand_on(self, backend: Backend, found: tuple[Question, Answer | Refusal] | None) -> None:
+        if found is None:
+            return
+        with self._changed:
+            tag, claim = self._open.pop(found[0].key)
+            self._ending += 1
+        ended = self._end_pool.submit(self._end, backend, tag, claim, *found)
+        ended.add_done_callback(partial(self._note, 0, 1))
+
+    def _break(self, error: Exception) -> None:
+        """Give up all that is open; its claims stay behind, since it was perhaps sent."""
+        with self._changed:
+            if self._closed:  # whoever answers was taken away
+                return
+            self._broken = error
+            for _, claim in self._open.values():
+                with claim:
+                    claim.lose(1)
+            self._open.clear()
+            self._give(None, error, Usage())
 
     def _due(self, backend: Backend) -> bool:
         """Tell whether an answer can be asked for; one that works on many at once gets all that there are first."""
-        if not self._open or backend.eager:
+        if not self._open or backend.eager or self._stopping.is_set():
             return bool(self._open)
         # Two processes that wait for each other's claims must both go on.
         begun = self._blocked < min(self._begun, _THREADS)
@@ -324,40 +339,40 @@ class Client:
     def _end(
         self, backend: Backend, tag: Hashable, claim: Claim, question: Question, outcome: Answer | Refusal
     ) -> None:
+        if isinstance(outcome, Refusal):
+            with claim:
+                if outcome.unknown and not backend.remembers:
+                    claim.lose(outcome.unknown)
+                else:
+                    claim.withdraw()
+            if outcome.fatal or outcome.filtered:
+                self._give(tag, outcome, Usage())
+            return
+        if backend.remembers:
+            claim.forget()
         try:
-            if isinstance(outcome, Refusal):
-                with claim:
-                    if outcome.unknown and not backend.remembers:
-                        claim.lose(outcome.unknown)
-                    else:
-                        claim.withdraw()
-                if outcome.fatal or outcome.filtered:
-                    self._give(tag, outcome)
-                return
-            if backend.remembers:
-                claim.forget()
             record = self._store.finish(claim, question, outcome)
-            backend.stored(question)
-            self._give(tag, _read(record), record, paid=True)
-        finally:
-            with self._changed:
-                self._ending -= 1
-                self._changed.notify_all()
+        except LlmError:
+            self._store = replace(self._store, patience=0.0)  # no other answer waits as long for the same room
+            raise
+        backend.stored(question)
+        self._give(tag, *_read(record, paid=True))
 
     def _drain(self, *, interrupted: bool) -> None:
         """Send nothing more, and store the answers to what was sent."""
         self._stopping.set()
+        with self._opening:  # an endpoint that is just being opened is stopped too
+            backend = self._backend
+        if backend is not None:
+            backend.stop()
         self._begin_pool.shutdown(wait=True, cancel_futures=True)
-        if self._backend is not None:
-            with self._changed:
-                count = len(self._open)
-            self._backend.stop()
+        with self._changed:
+            self._changed.notify_all()
+            count = len(self._open)
             if count and interrupted:
-                _LOG.info("interrupted; %d requests are under way, their answers are waited for and stored", count)
+                _LOG.info("interrupted; %d requests are under way: their answers are waited for and stored", count)
                 _LOG.info("Ctrl-C again gives them up, though they may be paid")
-            with self._changed:
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: not (self._open or self._ending))
+            self._changed.wait_for(lambda: not (self._open or self._ending))
 
 
 def _give_up(claim: Claim) -> None:
@@ -365,8 +380,16 @@ def _give_up(claim: Claim) -> None:
         claim.withdraw()
 
 
-def _read(record: Record) -> Completion:
-    return read_answer(record.question.key, record.question.path, record.answer.response)
+def _read(record: Record, *, paid: bool) -> tuple[Completion, Usage]:
+    question, answer = record.question, record.answer
+    try:
+        found, used = read_answer(question.key, question.path, answer.response), read_usage(answer.response)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise LlmError(
+            f"what the store holds under {question.key} is no answer; it was stored by another program or version: "
+            "delete this file, and run again"
+        ) from None
+    return found, Usage(int(paid), int(not paid), answer.unknown, used, used if paid else Tokens())
 
 
 def _read_pieces(response: str) -> list[bytes]:

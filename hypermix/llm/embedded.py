@@ -13,15 +13,16 @@ from pathlib import Path
 from hypermix.errors import ServerError, accepted
 from hypermix.files import atomic
 from hypermix.hashing import file_digest
-from hypermix.llm.backend import Backend
+from hypermix.llm.backend import TOKENIZE, Backend
 from hypermix.llm.client import Llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.remote import open_remote
 from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
+from hypermix.records import Abilities
 
 _MAGIC = b"GGUF"
-_TOKENIZER = "/tokenize"
-"""Where llama.cpp's server tells the tokens of a text."""
+ABILITIES = Abilities(n=False)
+"""What the server takes: with one slot it refuses several draws at once."""
 
 
 def locate_model(model: str, cache: Path) -> Path:
@@ -74,7 +75,7 @@ def embedded_llm(model: Path, context: int, threads: int, slots: int = 1) -> Llm
         slots: Prompts that are computed at once.
     """
     identity = embedded_identity(file_digest(model), context, slots)
-    return Llm(model.stem, identity, lambda: _open(model, context, threads, slots), tokenizer=_TOKENIZER)
+    return Llm(model.stem, identity, lambda: _open(model, context, threads, slots), tokenizer=TOKENIZE)
 
 
 def embedded_identity(sha256: str, context: int, slots: int) -> dict[str, str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from hypermix.errors import LlmError
 from hypermix.hashing import canonical_json
-from hypermix.llm.backend import Refusal
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Completion, Request
@@ -43,15 +43,15 @@ _CHAT_TOKENS, _PROMPT_TOKENS = 60, 2
 _WORDS = {
     "logprobs": r"top_?logprobs|logprobs",
     "structured": r"response_format|json_schema|structured",
-    "echo": r"\becho\b",
-    "n": r"\bn\b|num_choices|number of choices",
+    "sampling": r"temperature|top_p",
+    "stop": r"\bstop\b",
     "seed": r"\bseed\b",
     "penalties": r"frequency_penalty|penalt",
-    "stop": r"\bstop\b",
-    "sampling": r"temperature|top_p",
+    "echo": r"\becho\b",
     "max_tokens": r"max_tokens|max_completion_tokens",
+    "n": r"\bn\b|num_choices|number of choices",
 }
-"""What an endpoint calls a setting that it refuses; the order is that of giving up where it does not say."""
+"""What an endpoint calls a setting that it refuses; what is missed most is first, and what is named by chance is last."""
 
 MOST_PROBES = 1 + len(_WORDS) + 1
 """The most requests of a probe: each setting is given up once, and log-probabilities twice."""
@@ -76,10 +76,10 @@ def find_abilities(client: Client, path: str) -> Abilities:
         path: `COMPLETIONS` or `CHAT`.
 
     Raises:
-        LlmError: If it refuses even the plainest request, or gives no answer.
+        LlmError: If it refuses even the plainest request, or gives no answer, or what is remembered cannot be read.
     """
-    answer = client.fetch(_question(client.llm, path), lambda: Answer(canonical_json(asdict(_probe(client, path)))))
-    return _read(answer)
+    question = _question(client.llm, path)
+    return _read(question, client.fetch(question, lambda: Answer(canonical_json(asdict(_probe(client, path))))))
 
 
 def recall_abilities(llm: Llm, store: RequestStore, path: str) -> Abilities | None:
@@ -89,9 +89,13 @@ def recall_abilities(llm: Llm, store: RequestStore, path: str) -> Abilities | No
         llm: Who would be asked.
         store: Where it is looked up.
         path: `COMPLETIONS` or `CHAT`.
+
+    Raises:
+        LlmError: If what is remembered cannot be read.
     """
-    record = store.get(_question(llm, path).key)
-    return None if record is None else _read(record.answer)
+    question = _question(llm, path)
+    record = store.get(question.key)
+    return None if record is None else _read(question, record.answer)
 
 
 def all_abilities(path: str) -> Abilities:
@@ -109,9 +113,14 @@ def _question(llm: Llm, path: str) -> Question:
     return Question(llm.identity, PATH, body, "")
 
 
-def _read(answer: Answer) -> Abilities:
-    found: dict[str, Any] = json.loads(answer.response)
-    return Abilities(**found)
+def _read(question: Question, answer: Answer) -> Abilities:
+    try:
+        return Abilities(**json.loads(answer.response))
+    except (ValueError, TypeError):
+        raise LlmError(
+            f"what the store holds under {question.key} are no abilities of an endpoint: delete this file, and run "
+            "again"
+        ) from None
 
 
 def describe(abilities: Abilities) -> str:
@@ -137,16 +146,10 @@ def _probe(client: Client, path: str) -> Abilities:
         _, found = client.take_any()
         if isinstance(found, Completion):
             return _tell(client, _observe(asked, found))
-        if found.param is None and found.fatal and not _may_be_setting(found):
-            raise found.error
-        weaker = _weaken(asked, found)
+        weaker = None if found.said is None else _weaken(asked, found.param or "", found.said)
         if weaker is None:
             raise found.error
         asked = weaker
-
-
-def _may_be_setting(refusal: Refusal) -> bool:
-    return any(re.search(pattern, str(refusal.error), re.IGNORECASE) for pattern in _WORDS.values())
 
 
 def _tell(client: Client, abilities: Abilities) -> Abilities:
@@ -177,13 +180,12 @@ def _body(abilities: Abilities) -> dict[str, Any]:
     return body
 
 
-def _weaken(asked: Abilities, refusal: Refusal) -> Abilities | None:
-    """Give up the setting that a refusal is about, or the next one; None if nothing is left to give up."""
-    told = f"{refusal.param or ''} {refusal.error}"
+def _weaken(asked: Abilities, param: str, said: str) -> Abilities | None:
+    """Give up the setting that a refusal names, or the one that is missed least; None if nothing is left to give up."""
     wanted = [name for name in _WORDS if _can_go(asked, name)]
-    named = [name for name in wanted if refusal.param and re.fullmatch(_WORDS[name], refusal.param, re.IGNORECASE)]
-    named += [name for name in wanted if re.search(_WORDS[name], told, re.IGNORECASE)]
-    chosen = next(iter([*named, *wanted]), None)
+    named = [name for name in wanted if re.fullmatch(_WORDS[name], param, re.IGNORECASE)]
+    named += [name for name in wanted if re.search(_WORDS[name], f"{param} {said}", re.IGNORECASE)]
+    chosen = next(iter([*named, *reversed(wanted)]), None)
     return None if chosen is None else _without(asked, chosen)
 
 
@@ -196,7 +198,7 @@ def _without(asked: Abilities, name: str) -> Abilities:
         return replace(asked, max_tokens="max_completion_tokens")
     if name == "logprobs":
         return replace(asked, logprobs=_FEW_LOGPROBS if asked.logprobs > _FEW_LOGPROBS else 0)
-    return replace(asked, **{name: False})
+    return Abilities(**(asdict(asked) | {name: False}))
 
 
 def _observe(asked: Abilities, found: Completion) -> Abilities:

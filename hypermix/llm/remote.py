@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,8 @@ class RemoteBackend:
         self._lock = threading.Lock()
         self._open: dict[int, Question] = {}
         self._count = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hypermix.llm.sender"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._unsent: set[int] = set()
+        self._process = _start()
         self._write(asdict(endpoint))
 
     def submit(self, question: Question) -> None:
@@ -48,7 +47,8 @@ class RemoteBackend:
         with self._lock:
             self._count += 1
             self._open[self._count] = question
-            self._put({"n": self._count, "path": question.path, "body": dict(question.body)})
+            if not self._put({"n": self._count, "path": question.path, "body": dict(question.body)}):
+                self._unsent.add(self._count)
 
     def collect(self) -> tuple[Question, Answer | Refusal] | None:
         """Wait for the next answer; None if no question is open."""
@@ -56,7 +56,7 @@ class RemoteBackend:
             if not self._open:
                 return None
         line = self._process.stdout.readline() if self._process.stdout else b""
-        if not line:
+        if not line.endswith(b"\n"):  # its end is missing too where the process died while it wrote
             return self._lose()
         told = json.loads(line)
         with self._lock:
@@ -70,10 +70,12 @@ class RemoteBackend:
         with self._lock:
             if not self._open:
                 return None
-            question = self._open.pop(min(self._open))
+            number = min(self._open)
+            question = self._open.pop(number)
+            unsent = number in self._unsent
         status = self._process.wait()
         error = LlmError(f"{self._name}: the process that sends requests ended with status {status}; run again")
-        return question, Refusal(error, unknown=1)
+        return question, Refusal(error, unknown=int(not unsent), unsent=unsent)
 
     def stored(self, question: Question) -> None:
         """Do nothing: what was answered is forgotten here."""
@@ -85,20 +87,35 @@ class RemoteBackend:
     def close(self) -> None:
         """End the process; it holds nothing that needs care."""
         self._process.kill()
-        with self._process:
-            pass
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                with suppress(BrokenPipeError):  # what it did not read any more
+                    pipe.close()
+        self._process.wait()
 
     def _write(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             self._put(message)
 
-    def _put(self, message: Mapping[str, Any]) -> None:
+    def _put(self, message: Mapping[str, Any]) -> bool:
+        """Write a line; False if the process is gone, which `collect` tells."""
         try:
             if self._process.stdin:
                 self._process.stdin.write(json.dumps(message).encode() + b"\n")
                 self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the process is gone; `collect` tells
+            return False
+        return True
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start the process, in a group of its own: Ctrl-C is for the job, which decides what becomes of it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hypermix.llm.sender"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+    )
 
 
 def _refusal(told: Mapping[str, Any]) -> Refusal:
@@ -110,6 +127,7 @@ def _refusal(told: Mapping[str, Any]) -> Refusal:
         fatal=told["fatal"],
         param=told["param"],
         filtered=told["filtered"],
+        said=told["said"],
     )
 
 

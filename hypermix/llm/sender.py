@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.answer import read_usage
@@ -34,6 +35,8 @@ from hypermix.llm.wire import FailedError, OverloadedError, RefusedError, Wire, 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SLOT_PAUSE = 0.02
 _LINE_BYTES = 1 << 30
+_MOST_TOKENS = 10**12
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -45,6 +48,7 @@ class _Job:
     reply: Callable[[dict[str, Any]], None]
     unknown: int = 0
     failures: int = 0
+    overloads: int = 0
     waited: float = 0.0
 
 
@@ -74,6 +78,7 @@ class Sender:
         self._later: dict[_Job, asyncio.TimerHandle] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._reserved = 0
+        self._unanswered = 0
         self._stopped = asyncio.Event()
         self._random = random.Random()  # noqa: S311 - spreads retries, and changes no result
 
@@ -85,6 +90,7 @@ class Sender:
             body: The whole body.
             reply: Gets the answer, or why there is none, as an object of the output; called once.
         """
+        self._unanswered += 1
         self._put(_Job(path, body, reply))
 
     def stop(self) -> None:
@@ -106,51 +112,67 @@ class Sender:
         self._queue.append(job)
         self._hire()
 
+    def _reply(self, job: _Job, told: dict[str, Any]) -> None:
+        self._unanswered -= 1
+        job.reply(told)
+
     def _drop(self, job: _Job) -> None:
-        job.reply(_refused("the job ends", unknown=job.unknown, unsent=not job.unknown, fatal=False))
+        self._reply(job, _refused("the job ends", unknown=job.unknown, unsent=not job.unknown, fatal=False))
 
     def _hire(self) -> None:
-        while len(self._workers) < min(self._width.now, len(self._workers) + len(self._queue)):
-            worker = asyncio.create_task(self._work())
+        while self._queue and len(self._workers) < self._width.now:
+            worker = asyncio.create_task(self._work(self._queue.popleft()))
             self._workers.add(worker)
             worker.add_done_callback(self._dismiss)
 
     def _dismiss(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        worker.result()  # a mistake in this module must not be silent
         self._hire()
+        if not worker.cancelled():
+            worker.result()  # a mistake in this module must not be silent
 
-    async def _work(self) -> None:
+    async def _work(self, job: _Job | None) -> None:
         """Send one question after the other, on a connection that stays warm, while there is room for a worker."""
-        while self._queue and len(self._workers) <= self._width.now:
-            await self._serve(self._queue.popleft())
+        while job is not None:
+            try:
+                await self._serve(job)
+            except BaseException as error:  # a mistake, after which nobody shall wait for an answer
+                self.stop()
+                told = f"{self._where}: {type(error).__name__} in the process that sends requests; run again"
+                self._reply(job, _refused(told, unknown=job.unknown + 1))
+                raise
             self._hire()
+            job = self._queue.popleft() if self._queue and len(self._workers) <= self._width.now else None
 
     async def _serve(self, job: _Job) -> None:
         try:
-            answer = await self._send(job)
+            answer = None if self._stopped.is_set() else await self._send(job)
         except BudgetError as error:
             self._wait_for_room(job, error)
         except OverloadedError as error:
             self._cool(job, error)
         except RefusedError as error:
-            job.unknown += error.unknown
-            if error.fatal and error.param is None:
-                self.stop()
-            told = f"{self._endpoint.name} refused: {error.message}"
-            job.reply(
-                _refused(told, unknown=job.unknown, fatal=error.fatal, param=error.param, filtered=error.filtered)
-            )
+            self._refuse(job, error)
         except FailedError as error:
             self._try_again(job, error)
         except LlmError as error:  # the account cannot be kept
             self.stop()
-            job.reply(_refused(str(error), unknown=job.unknown, unsent=not job.unknown))
+            self._reply(job, _refused(str(error), unknown=job.unknown, unsent=not job.unknown))
         else:
             if answer is None:
                 self._drop(job)
             else:
-                job.reply({"response": answer.response, "headers": dict(answer.headers), "unknown": job.unknown})
+                told = {"response": answer.response, "headers": dict(answer.headers), "unknown": job.unknown}
+                self._reply(job, told)
+
+    def _refuse(self, job: _Job, error: RefusedError) -> None:
+        """Pass on a refusal. All others would meet the same, unless somebody tries out one request after another."""
+        job.unknown += error.unknown
+        if error.fatal and (error.said is None or self._unanswered > 1):
+            self.stop()
+        about = {"param": error.param, "filtered": error.filtered, "said": error.said}
+        told = _refused(f"{self._where}: {error.message}", unknown=job.unknown, fatal=error.fatal)
+        self._reply(job, {**told, **about})
 
     def _wait_for_room(self, job: _Job, error: BudgetError) -> None:
         """Meet a cap, unless requests under way may still give something back."""
@@ -158,15 +180,17 @@ class Sender:
             self._short.append(job)
             return
         self.stop()
-        job.reply(_refused(str(error), unknown=job.unknown, unsent=not job.unknown, budget=True))
+        self._reply(job, _refused(str(error), unknown=job.unknown, unsent=not job.unknown, budget=True))
 
     def _cool(self, job: _Job, error: OverloadedError) -> None:
         """Ask again later; what the endpoint asks for holds for all jobs."""
-        wait = self._backoff(job.failures) if error.wait is None else error.wait
-        job.failures, job.waited = job.failures + 1, job.waited + wait
+        # Who asks for no more than a moment again and again is not asked a thousand times.
+        wait = self._backoff(job.overloads) if error.wait is None or job.overloads else 0.0
+        wait = max(wait, error.wait or 0.0)
+        job.overloads, job.waited = job.overloads + 1, job.waited + wait
         if job.waited > self._endpoint.longest_wait:
             self.stop()
-            job.reply(_refused(self._word_wait(error, wait), unknown=job.unknown))
+            self._reply(job, _refused(self._word_wait(error, wait), unknown=job.unknown))
             return
         if self._pace is not None and error.wait is not None:
             self._pace.pause(wait)
@@ -176,7 +200,7 @@ class Sender:
         job.unknown, job.failures = job.unknown + error.unknown, job.failures + 1
         if job.failures >= self._endpoint.tries:
             self.stop()
-            job.reply(_refused(self._word_failure(error, job.failures), unknown=job.unknown))
+            self._reply(job, _refused(self._word_failure(error, job.failures), unknown=job.unknown))
         else:
             self._delay(job, self._backoff(job.failures - 1))
 
@@ -219,7 +243,7 @@ class Sender:
             unknown = error.unknown
             raise
         finally:
-            used = read_usage(answer.response) if answer else Tokens()
+            used = _used(answer) if answer else Tokens()
             if self._pace is not None and booking is not None and answer is not None:
                 self._pace.correct(booking, used.total)
             self._settle(reserved, used, billed=answer is not None, unknown=unknown)
@@ -246,27 +270,34 @@ class Sender:
         """Put what was billed in the place of what was reserved; what is perhaps billed stays reserved."""
         self._reserved -= 1
         if self._ledger is not None and reserved is not None and not unknown:
-            if billed:
-                self._ledger.settle(reserved, Cost(self._rate.usd(used), used.total))
-            else:
-                self._ledger.release(reserved)
-        self._queue.extendleft(self._short)
+            try:
+                if billed:
+                    self._ledger.settle(reserved, Cost(self._rate.usd(used), used.total))
+                else:
+                    self._ledger.release(reserved)
+            except LlmError as error:  # an answer is not lost for it; the next request cannot be reserved
+                _LOG.warning("%s; what was reserved stays so", error)
+        self._queue.extendleft(reversed(self._short))
         self._short.clear()
 
     def _backoff(self, failures: int) -> float:
         longest = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
         return self._random.uniform(longest / 2, longest)
 
+    @property
+    def _where(self) -> str:
+        return f"{self._endpoint.name} at {self._endpoint.base_url}"
+
     def _word_wait(self, error: OverloadedError, wait: float) -> str:
         return (
-            f"{self._endpoint.name} at {self._endpoint.base_url} asks for a pause of {wait:.0f} s ({error.message}), "
+            f"{self._where} asks for a pause of {wait:.0f} s ({error.message}), "
             f"and the llm's limits.longest_wait is {self._endpoint.longest_wait:g} s; answers so far are stored: run "
             "again later, or lower its limits"
         )
 
     def _word_failure(self, error: FailedError, failures: int) -> str:
         return (
-            f"{self._endpoint.name} at {self._endpoint.base_url} gave no answer in {failures} tries: {error.message}; "
+            f"{self._where} gave no answer in {failures} tries: {error.message}; "
             "answers so far are stored, running again asks for the rest"
         )
 
@@ -277,8 +308,6 @@ def _refused(
     unknown: int,
     unsent: bool = False,
     fatal: bool = True,
-    param: str | None = None,
-    filtered: bool = False,
     budget: bool = False,
 ) -> dict[str, Any]:
     return {
@@ -286,45 +315,61 @@ def _refused(
         "unknown": unknown,
         "unsent": unsent,
         "fatal": fatal,
-        "param": param,
-        "filtered": filtered,
+        "param": None,
+        "filtered": False,
+        "said": None,
         "budget": budget,
     }
+
+
+def _used(answer: Answer) -> Tokens:
+    """Return what an answer was billed for, within what arithmetic bears: a server may claim anything."""
+    try:
+        told = read_usage(answer.response)
+    except (ValueError, RecursionError):  # not one of the APIs
+        return Tokens()
+    return Tokens(min(told.prompt, _MOST_TOKENS), min(told.completion, _MOST_TOKENS))
 
 
 def _number(write: Callable[[dict[str, Any]], None], n: int, told: dict[str, Any]) -> None:
     write({"n": n, **told})
 
 
-async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], None]) -> None:
-    """Answer questions until the lines end or a line says to stop.
+async def serve(lines: asyncio.StreamReader, write: Callable[[dict[str, Any]], None], sender: Sender) -> None:
+    """Answer questions until the lines end; send no more when a line says to stop.
+
+    When they end, the job has what it wants, or it is dead and nobody will read an answer.
 
     Args:
-        lines: The settings, then ``{"n", "path", "body"}`` or ``{"stop": true}``, one JSON object a line.
+        lines: ``{"n", "path", "body"}`` or ``{"stop": true}``, one JSON object a line.
         write: Takes an object of the output, with the ``n`` of its question.
+        sender: Who sends them.
     """
-    endpoint = Endpoint(**json.loads(await lines.readline()))
-    wire = Wire(endpoint)
-    sender = Sender(endpoint, wire)
     while line := await lines.readline():
         message = json.loads(line)
         if "stop" in message:
             sender.stop()
         else:
             sender.ask(message["path"], message["body"], partial(_number, write, message["n"]))
-    # The job has what it wants, or it is dead and nobody will read an answer.
 
 
-async def _main() -> None:
+async def open_pipes(source: IO[Any], target: IO[Any]) -> tuple[asyncio.StreamReader, Callable[[dict[str, Any]], None]]:
+    """Return the lines of a pipe, and what writes an object as a line into another one."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader(limit=_LINE_BYTES)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    output, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sys.stdout)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), source)
+    output, _ = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, target)
 
     def write(message: Mapping[str, Any]) -> None:
         output.write(json.dumps(message).encode() + b"\n")
 
-    await serve(lines, write)
+    return lines, write
+
+
+async def _main() -> None:
+    lines, write = await open_pipes(sys.stdin, sys.stdout)
+    endpoint = Endpoint(**json.loads(await lines.readline()))
+    await serve(lines, write, Sender(endpoint, Wire(endpoint)))
     os._exit(0)  # connections need no goodbye
 
 

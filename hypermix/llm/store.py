@@ -174,7 +174,9 @@ class RequestStore:
         """
         record = self._look(key)
         if record is None and self.path(key).exists():
-            _LOG.warning("%s: is damaged and counts as missing", self.path(key))
+            record = self._look(key)  # another process may have stored it just now
+            if record is None:
+                _LOG.warning("%s: is damaged and counts as missing", self.path(key))
         return record
 
     def _look(self, key: str) -> Record | None:

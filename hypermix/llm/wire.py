@@ -24,11 +24,16 @@ from hypermix.records import CHAT, COMPLETIONS, DECISIONS
 
 _CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300
+_HIDDEN = "[key]"
+_SECRET_CHARACTERS = 16
+"""What is shorter is no secret, such as the ``none`` of a server at home, and may well be a word of an answer."""
+
 _APIS = (COMPLETIONS, CHAT, DECISIONS)
 _ROOT = "/v1"
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
 _FILTERED = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
 _TOO_LONG = {"context_length_exceeded", "string_above_max_length", "exceed_context_size_error"}
+_ABOUT_THE_REQUEST = {400, 422}
 _KEPT_HEADERS = re.compile(
     r"date|(x-|apim-)?request-id|x-ratelimit-[a-z0-9-]+|openai-(version|model|processing-ms)", re.IGNORECASE
 )
@@ -72,6 +77,7 @@ class RefusedError(WireError):
         fatal: Whether all other requests would be refused too.
         param: The setting that the endpoint does not take, where it names one.
         filtered: Whether a content policy refused this very text.
+        said: What the endpoint said of a request that it might take with other settings; None otherwise.
     """
 
     def __init__(
@@ -81,12 +87,14 @@ class RefusedError(WireError):
         fatal: bool = True,
         param: str | None = None,
         filtered: bool = False,
+        said: str | None = None,
         unknown: bool = False,
     ) -> None:
         super().__init__(message, unknown=unknown)
         self.fatal = fatal
         self.param = param
         self.filtered = filtered
+        self.said = said
 
 
 @dataclass
@@ -100,7 +108,10 @@ _FLIGHT: contextvars.ContextVar[_Flight] = contextvars.ContextVar("flight")
 
 
 class _Transport(openai.DefaultAsyncHttpxClient):
-    """Notes of each request when its first bytes go out: from then on it may be paid."""
+    """Notes of each request when its first bytes go out: from then on it may be paid.
+
+    And reads every answer as UTF-8, as JSON is, whatever a header says: some names of codecs there end in an error.
+    """
 
     async def send(self, request: httpx2.Request, **how: Any) -> httpx2.Response:
         flight = _FLIGHT.get(_Flight())
@@ -109,7 +120,9 @@ class _Transport(openai.DefaultAsyncHttpxClient):
             flight.sent = flight.sent or event.endswith("send_request_headers.started")
 
         request.extensions["trace"] = note
-        return await super().send(request, **how)
+        response = await super().send(request, **how)
+        response.encoding = "utf-8"
+        return response
 
 
 class Wire:
@@ -160,8 +173,9 @@ class Wire:
         except (openai.APITimeoutError, TimeoutError):
             raise FailedError(f"no answer in {self.endpoint.deadline:g} s", unknown=flight.sent) from None
         except openai.APIConnectionError as error:
+            what = "the connection broke off" if flight.sent else "no connection"
             cause = self._shown(error.__cause__ or error)
-            raise FailedError(f"no connection ({cause})", unknown=flight.sent) from error
+            raise FailedError(f"{what} ({cause})", unknown=flight.sent) from error
         except openai.APIStatusError as error:
             raise self._read_error(error) from error
         finally:
@@ -173,10 +187,11 @@ class Wire:
         return root + path.removeprefix(_ROOT) if path in _APIS else root.removesuffix(_ROOT) + path
 
     def _read(self, path: str, body: Mapping[str, Any], response: httpx2.Response) -> Answer:
-        text = response.text
+        key, text = self.endpoint.api_key, response.text
+        if len(key) >= _SECRET_CHARACTERS:
+            text = text.replace(key, _HIDDEN)
         if path in _APIS:
             self._check(path, text, int(body.get("n", 1)))
-        key = self.endpoint.api_key
         named = {name.lower(): value for name, value in response.headers.items() if _KEPT_HEADERS.fullmatch(name)}
         return Answer(text, {name: value for name, value in named.items() if not key or key not in value})
 
@@ -186,29 +201,39 @@ class Wire:
             check_answer(path, text, draws)
         except LlmError as error:
             if draws > 1 and _is_answer(path, text):
-                raise RefusedError(f"it gave one answer where n asked for {draws}", param="n", unknown=True) from None
+                told = f"it gave one answer where n asked for {draws}"
+                raise RefusedError(told, param="n", said=told, unknown=True) from None
             raise FailedError(self._shown(error), unknown=True) from None
 
     def _read_error(self, error: openai.APIStatusError) -> WireError:
         """Tell what kind of refusal a status is, in one sentence with what to do."""
-        status, code, told = error.status_code, str(error.code or ""), self._shown(error)
-        headers = error.response.headers
-        if code in _NO_CREDIT or status == 402:
+        status, told, headers = error.status_code, self._shown(_words(error)), error.response.headers
+        codes = {str(error.code or ""), str(error.type or "")}
+        if codes & _NO_CREDIT or status == 402:
             return RefusedError(f"the account has no credit left: {told}; add credit there, and run again")
         if status == 429 and headers.get("x-should-retry") != "false":
             waits = [wait_of(headers, time.time()), exhausted_for(headers)]
             return OverloadedError(told, max((wait for wait in waits if wait is not None), default=None))
         if status in {408, 409, 425} or (status >= 500 and headers.get("x-should-retry") != "false"):
             return FailedError(told)
-        if code in _FILTERED:
+        if codes & _FILTERED:
             return RefusedError(told, fatal=False, filtered=True)
-        return RefusedError(_refusal(status, code, told, error.param), param=error.param)
+        param = self._shown(error.param) if isinstance(error.param, str) else None
+        said = told if status in _ABOUT_THE_REQUEST else None
+        return RefusedError(_refusal(status, codes, told, param), param=param, said=said)
 
     def _shown(self, error: object) -> str:
         """Word a message without the key, which some servers repeat, and without whole pages."""
         text = " ".join(str(error).split()) or type(error).__name__
         key = self.endpoint.api_key
-        return (text.replace(key, "[key]") if key else text)[:_SHOWN_CHARACTERS]
+        return (text.replace(key, _HIDDEN) if key else text)[:_SHOWN_CHARACTERS]
+
+
+def _words(error: openai.APIStatusError) -> str:
+    """Return what a server said; the SDK shows a body only where it has a message of OpenAI's form."""
+    body = error.body
+    plain = isinstance(body, dict) and isinstance(body.get("message"), str) and body["message"]
+    return error.message if plain or not body else f"{error.message} - {body}"
 
 
 def _is_answer(path: str, text: str) -> bool:
@@ -219,14 +244,14 @@ def _is_answer(path: str, text: str) -> bool:
     return True
 
 
-def _refusal(status: int, code: str, told: str, param: str | None) -> str:
+def _refusal(status: int, codes: set[str], told: str, param: str | None) -> str:
     if status == 401:
         return f"the key was refused: {told}; check the llm's key in the config and where it points to"
     if status == 403:
         return f"the key may not do this: {told}; see which models and endpoints it is for"
     if status == 404:
         return f"there is no such model or address: {told}; check the llm's model and base_url"
-    if code in _TOO_LONG or status == 413:
+    if codes & _TOO_LONG or status == 413:
         return (
             f"a request is too long: {told}; lower the augmenter's examples or max_tokens, or raise the llm's context"
         )

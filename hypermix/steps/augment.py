@@ -14,6 +14,7 @@ from typing import Any
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter
+from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -132,10 +133,10 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
 
 def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
     """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
-    labels = settings.get("labels", "hard")
+    source = name_source(settings)
     words = read_words(task, client.tokenize(show_words(task)))
-    refuse_alike(words, labels)
-    for problem in find_problems(words, labels):
+    refuse_alike(words, source)
+    for problem in find_problems(words, source):
         _LOG.warning("%s", problem)
     return words_to_json(words)
 

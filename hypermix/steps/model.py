@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hypermix.config.llm import KEY_FILE, KEY_VARIABLE
 from hypermix.hashing import digest
-from hypermix.llm.batch import open_batch
+from hypermix.llm import embedded
+from hypermix.llm.backend import TOKENIZE
+from hypermix.llm.batch.backend import BatchBackend
+from hypermix.llm.batch.submission import Timing
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model
 from hypermix.llm.endpoint import Endpoint
+from hypermix.llm.ledger import Caps, Ledger
+from hypermix.llm.local import backend as local
+from hypermix.llm.local.backend import open_local
+from hypermix.llm.local.files import local_files, local_identity
 from hypermix.llm.price import Rate
 from hypermix.llm.probe import find_abilities, recall_abilities
 from hypermix.llm.remote import open_remote, read_key
-from hypermix.llm.store import RequestStore
+from hypermix.llm.store import Answer, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities
 
 HERE = ("embedded", "transformers")
 """The APIs of models that run here and cost nothing."""
 
-_ABILITIES_HERE = {"embedded": Abilities(), "transformers": Abilities(echo=True)}
+_ABILITIES_HERE = {"embedded": embedded.ABILITIES, "transformers": local.ABILITIES}
 _SLACK = 60.0
+_LONGEST_BATCH = 26 * 3600.0
 
 
 def open_llm(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
@@ -53,6 +63,8 @@ def open_store(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> RequestSto
     if llm["api"] in HERE or limits is None:
         return RequestStore(folder)
     seconds = (limits["deadline"] + _SLACK) * limits["tries"] + 2 * limits["longest_wait"]
+    if llm["api"] == "batch":
+        seconds += _LONGEST_BATCH
     return RequestStore(folder, lifetime=max(seconds, RequestStore.lifetime))
 
 
@@ -62,9 +74,8 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
     Raises:
         LlmError: If it has to be asked and gives no answer.
     """
-    known = _ABILITIES_HERE.get(llm["api"])
-    if known is not None:
-        return known
+    if llm["api"] in HERE:
+        return _ABILITIES_HERE[llm["api"]]
     if llm["api"] != "batch":
         return find_abilities(client, main_path(llm))
     # A batch may take a day: its endpoint is asked directly.
@@ -96,7 +107,11 @@ def _embedded(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
 
 
 def _transformers(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
-    raise NotImplementedError
+    folder = local_files(llm["model"], llm["revision"], offline=runtime["offline"])
+    how = {name: llm[name] for name in ("dtype", "context", "batch_size")}
+    identity = local_identity(folder, **how, cache=Path(runtime["cache"]) / "models")
+    name = llm["model"].rstrip("/").rsplit("/", 1)[-1]
+    return Llm(name, identity, lambda: open_local(folder, **how, threads=runtime["threads"]), tokenizer=TOKENIZE)
 
 
 def _hosted(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
@@ -113,7 +128,26 @@ def _hosted(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
 
 
 def _batch(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
-    raise NotImplementedError
+    store = open_store(llm, runtime)
+
+    def find(key: str) -> Answer | None:
+        record = store.get(key)
+        return None if record is None else record.answer
+
+    def build() -> BatchBackend:
+        endpoint = _endpoint(llm, runtime)
+        return BatchBackend(
+            endpoint.base_url,
+            endpoint.api_key,
+            Path(runtime["cache"]) / "batches",
+            find,
+            rate=_rate(runtime),
+            ledger=Ledger(ledger_path(runtime), Caps(**runtime["budget"])),
+            tries=endpoint.tries,
+            timing=Timing(poll=runtime["llm"]["poll"]),
+        )
+
+    return replace(_hosted(llm, runtime), open=lambda: closing(build()))
 
 
 def _rate(runtime: Mapping[str, Any]) -> Rate | None:

@@ -169,6 +169,11 @@ def _is_current(config: Config, train: Path, dataset: str) -> bool:
 
 def _name_llm(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
     """Return what a language model is called in requests; a packaged one is not joined for it."""
+    if llm["api"] == "transformers":
+        try:
+            return open_llm(llm, {**runtime, "offline": True})
+        except LlmError:  # its files are not here, so neither are its answers
+            return Llm(llm["model"], {}, _open_nothing)
     packaged = packaged_file(llm["model"]) if llm["api"] == "embedded" else None
     if packaged is None:
         return open_llm(llm, runtime)

@@ -69,7 +69,7 @@ class Rows:
         self._waiting: deque[Slot] = deque()
         self._talks: dict[Slot, _Talk] = {}
         self._made: dict[Slot, SyntheticRow] = {}
-        self._unusable: list[tuple[str, str | None]] = []
+        self._unusable: dict[Slot, tuple[str, str | None]] = {}
         self._draw = Draw([])
         self._kept = 0
 
@@ -120,10 +120,11 @@ class Rows:
         self._draw.asked += len(answers)
         if row.kept:
             self._kept += 1
+            self._unusable.clear()
             return
         self._draw.discarded += len(answers)
-        if answers and len(self._unusable) < _SHOWN_ANSWERS:
-            self._unusable.append((answers[0].text, row.reason))
+        if answers and not self._kept:
+            self._unusable[slot] = answers[0].text, row.reason
         if slot.attempt + 1 < self._augmenter.attempts:
             self._waiting.append(Slot(slot.row, slot.attempt + 1))
         if len(self._made) == _ENOUGH_TO_GIVE_UP:
@@ -133,7 +134,8 @@ class Rows:
         """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
         if not self._draw.asked or self._kept:
             return
-        shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in self._unusable]
+        first = [self._unusable[slot] for slot in sorted(self._unusable)[:_SHOWN_ANSWERS]]
+        shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in first]
         cut = all(row.reason == "cut off" for row in self._made.values())
         advice = (
             "raise the augmenter's max_tokens" if cut else "try more examples, another model, or plainer label words"

@@ -19,27 +19,23 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def duplicate(multiplier: float) -> Augmenter:
-    return build_duplicate({"multiplier": multiplier}, TASK)
+    return build_duplicate({"multiplier": multiplier}, TASK, None)
 
 
 def make_rows(augmenter: Augmenter, seed: int) -> list[SyntheticRow]:
-    slots = [Slot(row, 0) for row in range(augmenter.n_rows(len(EXAMPLES)))]
-    return augmenter.harvest(EXAMPLES, seed, slots, [])
+    return [augmenter.harvest(EXAMPLES, seed, Slot(row, 0), []) for row in range(augmenter.n_rows(len(EXAMPLES)))]
 
 
 def test_none_makes_no_rows() -> None:
-    augmenter = build_none({}, TASK)
+    augmenter = build_none({}, TASK, None)
 
     assert augmenter.n_rows(64) == 0
-    assert augmenter.plan(EXAMPLES, 1, []) == []
     assert make_rows(augmenter, 1) == []
 
 
 def test_controls_ask_no_model() -> None:
-    slots = [Slot(row, 0) for row in range(7)]
-
-    assert duplicate(1.0).plan(EXAMPLES, 1, slots) == []
-    assert duplicate(1.0).attempts == build_none({}, TASK).attempts == 1
+    assert all(duplicate(1.0).plan(EXAMPLES, 1, Slot(row, 0), []) == [] for row in range(7))
+    assert duplicate(1.0).attempts == build_none({}, TASK, None).attempts == 1
 
 
 @STEADY
@@ -86,9 +82,7 @@ def test_copy_tells_where_it_is_from() -> None:
 
 
 def test_rows_carry_their_slots() -> None:
-    rows = duplicate(1.0).harvest(EXAMPLES, 1, [Slot(5, 0), Slot(2, 0)], [])
-
-    assert [row.index for row in rows] == [5, 2]
+    assert [duplicate(1.0).harvest(EXAMPLES, 1, Slot(row, 0), []).index for row in (5, 2)] == [5, 2]
 
 
 def test_methods_are_known_by_name() -> None:

@@ -10,44 +10,110 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypermix.augment.base import Augmenter, Slot
-from hypermix.augment.gpt3mix import TOP_LOGPROBS, build_gpt3mix
+from hypermix.augment.gpt3mix import MOST_LETTERS, build_gpt3mix, name_source
 from hypermix.augment.prompt import render_prompt
+from hypermix.augment.source import MOST_FOLLOWED
 from hypermix.errors import AugmentError
-from hypermix.records import Completion, Example, Request, SyntheticRow, Task, Token
+from hypermix.hashing import digest
+from hypermix.records import CHAT, COMPLETIONS, Abilities, Request, SyntheticRow, Task, Token
+from tests.unit.augment.speaker import EXAMPLES, SENTIMENT, SETTINGS, answered
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=40)
-TASK = Task("movie review", "sentiment", {"neg": "negative", "pos": "positive"})
-EXAMPLES = [Example(f"row {row}", f"text {row}", ["neg", "pos"][row % 2]) for row in range(8)]
-SAMPLING = {"max_tokens": 100, "temperature": 1.0, "top_p": 0.9, "frequency_penalty": 0.01}
-SETTINGS: dict[str, Any] = {"examples": 2, "multiplier": 1.0, "labels": "soft", "attempts": 3, **SAMPLING}
+TASK = SENTIMENT
 LIKELY = ((b" Positive", math.log(0.6)), (b" Negative", math.log(0.2)))
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def build(task: Task = TASK, **changes: Any) -> Augmenter:
-    return build_gpt3mix({**SETTINGS, **changes}, task)
+def build(task: Task = TASK, abilities: Abilities | None = None, **changes: Any) -> Augmenter:
+    return build_gpt3mix({**SETTINGS, **changes}, task, abilities)
+
+
+def plan_slot(augmenter: Augmenter, seed: int, slot: Slot) -> Request:
+    (request,) = augmenter.plan(EXAMPLES, seed, slot, [])
+    return request
 
 
 def plan_rows(augmenter: Augmenter, seed: int, attempt: int = 0) -> list[Request]:
-    slots = [Slot(row, attempt) for row in range(augmenter.n_rows(len(EXAMPLES)))]
-    return augmenter.plan(EXAMPLES, seed, slots)
+    return [plan_slot(augmenter, seed, Slot(row, attempt)) for row in range(augmenter.n_rows(len(EXAMPLES)))]
 
 
 def harvest(augmenter: Augmenter, text: str, finish_reason: str = "stop", *, tokens: bool = True) -> SyntheticRow:
-    """Read one answer of the model; all its tokens have the same likely tokens."""
-    pieces = tuple(Token(character.encode(), -1.0, LIKELY) for character in text) if tokens else ()
-    (row,) = augmenter.harvest(EXAMPLES, 7, [Slot(3, 1)], [Completion("the key", text, finish_reason, pieces)])
-    return row
+    """Read one answer of the model; its label is one token."""
+    before, word, after = text.partition(" Positive")
+    pieces = (Token(before.encode(), -1.0, ()), Token(word.encode(), -1.0, LIKELY), Token(after.encode(), -1.0, ()))
+    answer = answered(text, pieces if tokens else (), finish_reason, "the key")
+    return augmenter.harvest(EXAMPLES, 7, Slot(3, 1), [answer])
 
 
-def test_request_holds_the_whole_body() -> None:
-    (request,) = build().plan(EXAMPLES, 7, [Slot(3, 1)])
+# What is asked.
 
-    assert sorted(request.body) == sorted(["prompt", "stop", "seed", "logprobs", *SAMPLING])
-    assert {name: request.body[name] for name in SAMPLING} == SAMPLING
-    assert request.body["stop"] == ["\n"]
-    assert request.body["logprobs"] == TOP_LOGPROBS == 20
-    assert request.sample == "7-3-1"
+
+def test_completions_request_is_whole() -> None:
+    request = plan_slot(build(), 7, Slot(0, 0))
+
+    assert request == Request(
+        COMPLETIONS,
+        {
+            "prompt": (
+                "Each item in the following list contains a movie review and the respective sentiment. "
+                "Sentiment is one of 'negative' or 'positive'.\n"
+                "\n"
+                "Movie review: text 4 (Sentiment: Negative)\n"
+                "Movie review: text 6 (Sentiment: Negative)\n"
+                "Movie review:"
+            ),
+            "stop": ["\n"],
+            "seed": 758105567,
+            "max_tokens": 100,
+            "temperature": 1.0,
+            "top_p": 0.9,
+            "frequency_penalty": 0.01,
+            "logprobs": 20,
+        },
+        "7-0-0",
+    )
+    # Stored answers are found by this body: it must not change.
+    assert digest(request.body) == "e32f9614b93f8c9855fd678f89c576334240ad1cd4511ecf661a551548d0e4bc"
+
+
+def test_chat_request_is_whole() -> None:
+    request = plan_slot(build(abilities=Abilities(chat=True, structured=True)), 7, Slot(0, 0))
+    messages = request.body["messages"]
+
+    assert (request.path, request.sample) == (CHAT, "7-0-0")
+    assert {name: value for name, value in request.body.items() if name not in {"messages", "response_format"}} == {
+        "seed": 758105567,
+        "max_tokens": 100,
+        "temperature": 1.0,
+        "top_p": 0.9,
+        "frequency_penalty": 0.01,
+        "logprobs": True,
+        "top_logprobs": 20,
+    }
+    assert messages[1] == {
+        "role": "user",
+        "content": '{"text": "text 4", "label": "Negative"}\n{"text": "text 6", "label": "Negative"}',
+    }
+    assert request.body["response_format"]["json_schema"]["strict"] is True
+
+
+@pytest.mark.parametrize(
+    ("abilities", "missing"),
+    [
+        ({"stop": False}, {"stop"}),
+        ({"seed": False}, {"seed"}),
+        ({"sampling": False}, {"temperature", "top_p"}),
+        ({"penalties": False}, {"frequency_penalty"}),
+        ({"max_tokens": "max_completion_tokens"}, {"max_tokens"}),
+    ],
+)
+def test_settings_that_are_not_taken_are_left_out(abilities: dict[str, Any], missing: set[str]) -> None:
+    usual = plan_slot(build(), 7, Slot(0, 0)).body
+    body = plan_slot(build(abilities=Abilities(**abilities)), 7, Slot(0, 0)).body
+
+    assert usual.keys() - body.keys() == missing
+    assert all(usual[name] == body[name] for name in usual.keys() & body.keys())
+    assert body.get("max_completion_tokens", 100) == 100
 
 
 def test_prompt_shows_rows_of_subsample() -> None:
@@ -56,20 +122,9 @@ def test_prompt_shows_rows_of_subsample() -> None:
     assert all(request.body["prompt"] in prompts for request in plan_rows(build(multiplier=5.0), 1))
 
 
-def test_first_request_is_pinned() -> None:
-    (request,) = build().plan(EXAMPLES, 7, [Slot(0, 0)])
-
-    assert request.body["prompt"].splitlines()[2:4] == [
-        "Movie review: text 4 (Sentiment: Negative)",
-        "Movie review: text 6 (Sentiment: Negative)",
-    ]
-    assert request.body["seed"] == 758105567
-
-
-def test_hard_labels_ask_no_logprobs() -> None:
-    (request,) = build(labels="hard").plan(EXAMPLES, 7, [Slot(0, 0)])
-
-    assert "logprobs" not in request.body
+@pytest.mark.parametrize("changes", [{"labels": "hard"}, {"label_source": "hard"}, {"label_source": "vote"}], ids=str)
+def test_only_the_written_label_needs_log_probabilities(changes: dict[str, Any]) -> None:
+    assert "logprobs" not in plan_slot(build(**changes), 7, Slot(0, 0)).body
 
 
 @STEADY
@@ -78,18 +133,9 @@ def test_larger_multiplier_keeps_earlier_requests(seed: int, attempt: int) -> No
     assert plan_rows(build(multiplier=3.0), seed, attempt)[:8] == plan_rows(build(multiplier=1.0), seed, attempt)
 
 
-@STEADY
-@given(SEEDS)
-def test_request_depends_on_its_slot_alone(seed: int) -> None:
-    slots = [Slot(row, attempt) for row in range(4) for attempt in range(2)]
-    together = build().plan(EXAMPLES, seed, slots)
-
-    assert together == [build().plan(EXAMPLES, seed, [slot])[0] for slot in slots]
-
-
 def test_attempt_row_and_seed_change_request() -> None:
     places = [(seed, Slot(row, attempt)) for seed in (1, 2) for row in range(8) for attempt in range(3)]
-    requests = [build().plan(EXAMPLES, seed, [slot])[0] for seed, slot in places]
+    requests = [plan_slot(build(), seed, slot) for seed, slot in places]
 
     assert len({request.body["seed"] for request in requests}) == len(places)
     assert len({request.sample for request in requests}) == len(places)
@@ -105,15 +151,13 @@ def test_sampling_seed_is_signed_32_bit(seed: int) -> None:
 @STEADY
 @given(SEEDS, st.integers(1, 8))
 def test_no_row_stands_twice_in_prompt(seed: int, examples: int) -> None:
-    (request,) = build(examples=examples).plan(EXAMPLES, seed, [Slot(0, 0)])
-    items = request.body["prompt"].splitlines()[2:-1]
+    items = plan_slot(build(examples=examples), seed, Slot(0, 0)).body["prompt"].splitlines()[2:-1]
 
     assert len(items) == len(set(items)) == examples
 
 
 def test_rows_are_drawn_uniformly() -> None:
-    slots = [Slot(row, 0) for row in range(2000)]
-    requests = build().plan(EXAMPLES, 1, slots)
+    requests = [plan_slot(build(), 1, Slot(row, 0)) for row in range(2000)]
     pairs = Counter(tuple(request.body["prompt"].splitlines()[2:-1]) for request in requests)
 
     # 56 ordered pairs, 35.7 expected of each: five standard deviations are 30.
@@ -121,9 +165,18 @@ def test_rows_are_drawn_uniformly() -> None:
     assert all(5 < count < 66 for count in pairs.values())
 
 
+# What cannot be made.
+
+
+def refusal(task: Task = TASK, abilities: Abilities | None = None, **changes: Any) -> str:
+    with pytest.raises(AugmentError) as caught:
+        build(task, abilities, **changes)
+    return str(caught.value)
+
+
 def test_too_many_examples_say_what_to_do() -> None:
     with pytest.raises(AugmentError) as caught:
-        build(examples=9).plan(EXAMPLES, 1, [Slot(0, 0)])
+        build(examples=9).plan(EXAMPLES, 1, Slot(0, 0), [])
 
     assert str(caught.value) == (
         "a prompt of 9 examples needs as many rows, the subsample has 8; "
@@ -135,15 +188,93 @@ def test_too_many_examples_say_what_to_do() -> None:
     "words", [{"a": "good", "b": "good"}, {"a": "Good", "b": "good", "c": "bad"}, {"a": "good ", "b": "good"}], ids=str
 )
 def test_shared_label_word_names_both(words: dict[str, str]) -> None:
-    message = "^the labels 'a' and 'b' share the label word 'good'; give each its own with the dataset's label_words$"
-    with pytest.raises(AugmentError, match=message):
-        build(replace(TASK, words=words))
+    message = "the labels 'a' and 'b' share the label word 'good'; give each its own with the dataset's label_words"
+
+    assert refusal(replace(TASK, words=words)) == message
+
+
+@pytest.mark.parametrize("word", ["so (so)", "one\ntwo", " "], ids=ascii)
+def test_word_that_cannot_stand_in_a_prompt_is_named(word: str) -> None:
+    message = refusal(replace(TASK, words={"a": word, "b": "fine"}))
+
+    assert message == (
+        f"[{word!r}] cannot stand in a prompt; give these labels words with letters and without brackets in label_words"
+    )
+
+
+def test_chat_takes_words_with_brackets() -> None:
+    task = replace(TASK, words={"a": "so (so)", "b": "fine"})
+
+    assert build(task, Abilities(chat=True)).attempts == 3
+    assert "cannot stand" in refusal(replace(TASK, words={"a": "\t", "b": "fine"}), Abilities(chat=True))
+
+
+def test_source_that_the_endpoint_cannot_serve_names_others() -> None:
+    silent, spoken = Abilities(logprobs=0), Abilities(chat=True, echo=True)
+    needs = "needs log-probabilities, and the endpoint tells none; set label_source to vote, decisions or hard"
+    echo = "needs the log-probabilities of prompts, and the endpoint tells none; set label_source:"
+
+    assert refusal(abilities=silent) == f"label_source: logprobs {needs}"
+    assert refusal(abilities=silent, label_source="classify") == f"label_source: classify {needs}"
+    assert refusal(label_source="scoring") == f"label_source: scoring {echo} classify"
+    assert refusal(abilities=spoken, label_source="scoring") == f"label_source: scoring {echo} classify"
+    assert refusal(abilities=silent, label_source="scoring") == f"label_source: scoring {echo} vote"
+    for source in ("vote", "decisions", "hard"):
+        assert build(abilities=silent, label_source=source).n_rows(8) == 8
+
+
+def many(count: int) -> Task:
+    return replace(TASK, words={f"{place:03}": f"word {place}" for place in range(count)})
+
+
+def test_number_of_labels_is_bounded_by_the_source() -> None:
+    chat = Abilities(chat=True)
+
+    assert refusal(many(1), label_source="decisions") == (
+        "label_source: decisions takes 2 to 255 labels, the dataset has 1; set label_source: classify"
+    )
+    assert "takes 2 to 255 labels, the dataset has 256" in refusal(many(256), label_source="decisions")
+    assert "takes at most 20 labels" in refusal(many(21), chat, label_source="classify")
+    assert "takes at most 5 labels" in refusal(many(6), replace(chat, logprobs=5), label_source="classify")
+    assert f"takes at most {MOST_LETTERS} labels" in refusal(many(27), chat, label_source="vote")
+    for task, abilities, source in (
+        (many(255), None, "decisions"),
+        (many(20), chat, "classify"),
+        (many(26), chat, "vote"),
+        (many(300), None, "classify"),
+        (many(300), chat, "logprobs"),
+    ):
+        assert build(task, abilities, label_source=source).attempts == 3
+
+
+# What comes back.
 
 
 def test_attempts_and_rows_follow_settings() -> None:
     augmenter = build(attempts=5, multiplier=1.5)
 
     assert (augmenter.attempts, augmenter.n_rows(7)) == (5, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "abilities", "most"),
+    [
+        ({}, {}, 1 + MOST_FOLLOWED),
+        ({}, {"chat": True}, 1),
+        ({"label_source": "classify"}, {}, 2 + MOST_FOLLOWED),
+        ({"label_source": "classify"}, {"chat": True}, 2),
+        ({"label_source": "scoring"}, {"echo": True}, 3),
+        ({"label_source": "decisions"}, {}, 2),
+        ({"label_source": "vote"}, {}, 2),
+        ({"label_source": "vote"}, {"n": False}, 21),
+        ({"labels": "hard"}, {}, 1),
+    ],
+    ids=str,
+)
+def test_most_requests_of_a_row_are_known(changes: dict[str, Any], abilities: dict[str, Any], most: int) -> None:
+    augmenter = build(abilities=Abilities(**abilities), **changes)
+
+    assert augmenter.most_requests == most  # type: ignore[attr-defined]
 
 
 def test_usable_answer_becomes_a_row() -> None:
@@ -156,30 +287,24 @@ def test_usable_answer_becomes_a_row() -> None:
 
 
 def test_row_names_the_rows_shown() -> None:
-    (request,) = build().plan(EXAMPLES, 7, [Slot(3, 1)])
     row = harvest(build(), " fine (Sentiment: Positive)")
     shown = [one for name in row.source_ids for one in EXAMPLES if one.id == name]
 
-    assert request.body["prompt"] == render_prompt(shown, TASK)
-
-
-def test_written_word_need_not_be_likeliest() -> None:
-    row = harvest(build(), " a fine film (Sentiment: Negative)")
-
-    assert row.label == "neg"
-    assert row.soft_label == pytest.approx((0.25, 0.75))
+    assert plan_slot(build(), 7, Slot(3, 1)).body["prompt"] == render_prompt(shown, TASK)
 
 
 def test_hard_label_is_the_written_word() -> None:
     row = harvest(build(labels="hard"), " a fine film (Sentiment: Negative)", tokens=False)
 
-    assert (row.soft_label, row.label_source, row.label_mass, row.kept) == ((1.0, 0.0), "hard", None, True)
+    assert (row.soft_label, row.label_source, row.label_mass, row.kept) == ((1.0, 0.0), "hard", 1.0, True)
 
 
 @pytest.mark.parametrize(
     ("text", "finish_reason", "reason"),
     [
         (" a film that never", "length", "cut off"),
+        (" a film that", "content_filter", "filtered"),
+        ("I cannot do that", "refusal", "refused"),
         (" a film without label", "stop", "no label"),
         (" fine (Sentiment: Mixed)", "length", "unknown label"),
         (" (Sentiment: Positive)", "stop", "empty text"),
@@ -195,6 +320,17 @@ def test_unusable_answer_says_why(text: str, finish_reason: str, reason: str) ->
     assert len(row.source_ids) == 2
 
 
+def test_chat_answer_without_object_says_why() -> None:
+    chat = build(abilities=Abilities(chat=True))
+
+    assert [harvest(chat, "dull", end).reason for end in ("stop", "length", "refusal")] == [
+        "no item",
+        "cut off",
+        "refused",
+    ]
+    assert harvest(chat, '{"text": "fine", "label": "Positive"}', "refusal").reason == "refused"
+
+
 def test_whole_row_survives_length_limit() -> None:
     assert harvest(build(), " fine (Sentiment: Positive) and", "length").kept
 
@@ -202,9 +338,31 @@ def test_whole_row_survives_length_limit() -> None:
 def test_soft_label_needs_probabilities() -> None:
     row = harvest(build(), " fine (Sentiment: Positive)", tokens=False)
 
-    assert (row.reason, row.text, row.label) == ("no label probabilities", "fine", "pos")
+    assert (row.reason, row.text, row.label) == ("no log-probabilities", "fine", "pos")
 
 
-def test_answers_must_match_the_slots() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        build().harvest(EXAMPLES, 7, [Slot(0, 0), Slot(1, 0)], [Completion("key", "", "stop", ())])
+def test_row_needs_its_answers() -> None:
+    with pytest.raises(ValueError, match="1 more answers are needed"):
+        build().harvest(EXAMPLES, 7, Slot(0, 0), [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"labels": "soft"}, "logprobs"),
+        ({"labels": "hard"}, "hard"),
+        ({"labels": "soft", "label_source": None}, "logprobs"),
+        ({"labels": "soft", "label_source": "vote"}, "vote"),
+    ],
+    ids=str,
+)
+def test_labels_name_their_source(changes: dict[str, Any], source: str) -> None:
+    assert name_source(changes) == source
+
+
+@STEADY
+@given(st.text(), st.booleans(), st.sampled_from(["logprobs", "hard"]))
+def test_any_text_has_row_or_reason(text: str, chat: bool, source: str) -> None:
+    row = harvest(build(abilities=Abilities(chat=chat), label_source=source), text)
+
+    assert row.kept == (row.soft_label is not None) == (row.label_source is not None)

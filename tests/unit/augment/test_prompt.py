@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from hypermix.augment.prompt import STOP, render_item, render_prompt
+from hypermix.augment.prompt import STOP, join_lines, open_label, render_item, render_prompt, show_word
 from hypermix.records import Example, Task
+from tests.unit.augment.speaker import SENTIMENT
 
-SENTIMENT = Task("movie review", "sentiment", {"neg": "negative", "pos": "positive"})
 NEWS = Task("News Headline", "CLASSIFICATION", {"Business": "business", "Sci/Tech": "Technology", "World": "WORLD"})
 
 
@@ -90,3 +90,22 @@ def test_every_item_is_one_line() -> None:
 
     assert len(prompt.splitlines()) == 6
     assert STOP == "\n"
+
+
+def test_label_of_a_text_is_opened() -> None:
+    prompt = render_prompt([example("dull", "neg")], SENTIMENT)
+    opened = open_label(prompt, "one\ntwo", SENTIMENT)
+
+    assert opened == f"{prompt} one two (Sentiment:"
+    # What is opened is what an item of the list looks like.
+    assert f"{opened} Positive)".endswith(render_item(example("one two", "pos"), SENTIMENT))
+
+
+def test_words_are_shown_as_in_items() -> None:
+    assert [show_word(SENTIMENT, label) for label in SENTIMENT.labels] == ["Negative", "Positive"]
+    assert show_word(Task("text", "label", {"a": "New YORK"}), "a") == "New york"
+
+
+@pytest.mark.parametrize(("text", "line"), [("", ""), ("a", "a"), ("a\n\nb\n", "a  b"), ("a\r\nb\u2029c", "a b c")])
+def test_lines_are_joined(text: str, line: str) -> None:
+    assert join_lines(text) == line

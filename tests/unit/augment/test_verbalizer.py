@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
@@ -10,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.augment.parse import parse_row, score_labels
+from hypermix.augment.base import Slot
+from hypermix.augment.gpt3mix import build_gpt3mix
 from hypermix.augment.prompt import render_prompt
 from hypermix.augment.verbalizer import (
     WordTokens,
@@ -22,10 +22,11 @@ from hypermix.augment.verbalizer import (
     words_to_json,
 )
 from hypermix.errors import AugmentError
-from hypermix.records import Example, Task, Token
+from hypermix.records import Example, Task
+from tests.unit.augment.speaker import SETTINGS, answered, plain, token
 
 REMEDY = "; give other words in label_words, or set labels: hard"
-ADVICE = f", so that rows are dropped or labeled as others{REMEDY}"
+ADVICE = f", so that it counts only where it is written, and rows are dropped{REMEDY}"
 CHARACTERS = st.characters(codec="utf-8", exclude_characters="()", exclude_categories=("Cc", "Zs", "Zl", "Zp"))
 WORDS = st.lists(
     st.text(CHARACTERS, min_size=1, max_size=6), min_size=2, max_size=4, unique_by=lambda word: word.strip().casefold()
@@ -46,7 +47,7 @@ def cut(**words: Sequence[bytes] | Sequence[str]) -> list[WordTokens]:
 
 
 def problems(**words: Sequence[bytes] | Sequence[str]) -> list[str]:
-    return find_problems(cut(**words), "soft")
+    return find_problems(cut(**words), "logprobs")
 
 
 # What is tokenized.
@@ -122,8 +123,8 @@ def enumerate_labels(words: Sequence[str]) -> list[tuple[str, str]]:
 def test_without_tokenizer_nothing_is_claimed() -> None:
     words = read_words(as_task("Positive", "Possible"), None)
     assert [word.pieces for word in words] == [None, None]
-    assert find_problems(words, "soft") == []
-    refuse_alike(words, "soft")
+    assert find_problems(words, "logprobs") == []
+    refuse_alike(words, "logprobs")
 
 
 # Files.
@@ -144,18 +145,26 @@ def test_words_have_a_json_form() -> None:
         ["d", "other", None],
     ]
     assert words_from_json(rows)[1:] == words[1:]
+    assert find_problems(words_from_json(rows), "logprobs") == find_problems(words, "logprobs")
 
 
-@given(
-    st.lists(st.lists(st.binary(min_size=1, max_size=4), max_size=3) | st.none(), min_size=2, max_size=4),
-    st.lists(st.sampled_from(["a", "ab", "b", "ba", "电", "é"]), min_size=4, max_size=4, unique=True),
-)
-def test_file_keeps_the_problems(pieces: list[list[bytes] | None], words: list[str]) -> None:
-    before = [
-        WordTokens(f"label-{number}", word, None if found is None else tuple(found))
-        for number, (word, found) in enumerate(zip(words, pieces, strict=False))
-    ]
-    assert find_problems(words_from_json(words_to_json(before)), "soft") == find_problems(before, "soft")
+@given(WORDS, st.data())
+def test_file_keeps_the_problems(words: list[str], data: st.DataObject) -> None:
+    before = cut_anywhere(words, data)
+
+    assert find_problems(words_from_json(words_to_json(before)), "logprobs") == find_problems(before, "logprobs")
+
+
+def cut_anywhere(words: Sequence[str], data: st.DataObject) -> list[WordTokens]:
+    """Label words as some tokenizer may cut them; the bracket is a token of its own."""
+    task = Task("text", "type", dict(enumerate_labels(words)))
+    tokens = []
+    for text in show_words(task):
+        content = text.encode()
+        places = sorted(data.draw(st.sets(st.integers(7, len(content) - 2), max_size=3))) if len(content) > 9 else []
+        bounds = [0, 6, *places, len(content) - 1, len(content)]
+        tokens.append([content[start:stop] for start, stop in pairwise(bounds)])
+    return read_words(task, tokens)
 
 
 # Problems.
@@ -163,115 +172,82 @@ def test_file_keeps_the_problems(pieces: list[list[bytes] | None], words: list[s
 
 def test_words_of_one_token_are_fine() -> None:
     words = cut(neg=[" Negative"], pos=[" Positive"])
-    assert find_problems(words, "soft") == []
-    refuse_alike(words, "soft")
+    assert find_problems(words, "logprobs") == []
+    refuse_alike(words, "logprobs")
 
 
-def test_long_word_is_told_with_its_first_token() -> None:
-    assert problems(tech=[" Sci", "/", "tech"], world=[" World"]) == [
-        "the label word 'Sci/tech' is 3 tokens: its soft label is the probability of its first token ' Sci'"
+def test_words_of_several_tokens_are_told_with_their_price() -> None:
+    assert problems(tech=[" Sci", "/", "tech"], world=[" World"], pos=[" Pos", "itive"]) == [
+        "the label word 'Sci/tech' is 3 tokens: where it is not written, 2 more requests a row may score it whole",
+        "the label word 'Positive' is 2 tokens: where it is not written, 1 more request a row may score it whole",
     ]
 
 
-def test_shared_first_token_is_told() -> None:
-    assert problems(a=[" Pos", "itive"], b=[" Pos", "sible"], c=[" Other"]) == [
-        "the label words 'Positive' and 'Possible' begin with the same token ' Pos': soft labels cannot tell them apart"
-        + ADVICE
+def test_words_that_begin_alike_can_be_told_apart() -> None:
+    words = cut(a=[" Pos", "itive"], b=[" Pos", "sible"])
+    assert len(find_problems(words, "logprobs")) == 2
+    assert not any(problem.endswith(ADVICE) for problem in find_problems(words, "logprobs"))
+    refuse_alike(words, "logprobs")
+
+
+def test_word_that_begins_another_needs_what_follows() -> None:
+    assert problems(new=[" New"], york=[" New", " york"]) == [
+        "the label word 'New' begins another one: where it is not written, 1 more request a row may score it whole",
+        "the label word 'New york' is 2 tokens: where it is not written, 1 more request a row may score it whole",
     ]
 
 
-def test_all_words_with_the_same_token_are_listed() -> None:
-    (found,) = problems(a=[" Pos", "itive"], b=[" Pos", "sible"], c=[" Pos", "t"], d=[" X"], e=[" Y"])
-    assert found.startswith("the label words 'Positive', 'Possible' and 'Post' begin with the same token ' Pos'")
+def test_token_with_the_bracket_needs_nothing_more() -> None:
+    words = [WordTokens("a", "new", (b" New)",)), WordTokens("b", "newer", (b": Newer",))]
+    assert find_problems(words, "logprobs") == []
 
 
-def test_case_and_spaces_make_no_other_token() -> None:
-    words = [
-        WordTokens("a", "positive", (b" POS", b"itive")),
-        WordTokens("b", "possible", (b"pos", b"sible")),
-        WordTokens("c", "other", (b" Other",)),
-    ]
-    (found,) = find_problems(words, "soft")
-    assert found.startswith("the label words 'Positive' and 'Possible' begin with the same token ' POS': ")
-
-
-def test_token_that_is_a_whole_word_counts_for_it() -> None:
-    assert problems(new=[" New"], york=[" New", " york"], c=[" Other"]) == [
-        "the label words 'New' and 'New york' begin with the same token ' New': soft labels count it for 'New' alone"
-        + ADVICE
-    ]
-
-
-def test_whole_word_that_is_cut_itself_takes_the_token() -> None:
-    assert problems(new=[" N", "ew"], york=[" New", " york"], c=[" Other"]) == [
-        "the first token ' N' of the label word 'New' begins 'New york' too: soft labels count it for none of them"
-        + ADVICE,
-        "the first token ' New' of the label word 'New york' stands for 'New': soft labels count it there" + ADVICE,
-    ]
-
-
-def test_token_that_begins_another_word_counts_for_none() -> None:
-    assert problems(a=[" Pos", "itive"], b=[" Possible"], c=[" Other"]) == [
-        "the first token ' Pos' of the label word 'Positive' begins 'Possible' too: soft labels count it for none of "
-        "them" + ADVICE
-    ]
-
-
-def test_part_of_a_character_counts_for_none() -> None:
+def test_part_of_a_character_cannot_be_followed() -> None:
     assert problems(a=[b" \xe7", b"\x94\xb5"], b=[" B"], c=[" C"]) == [
-        "the first token ' \ufffd' of the label word '电' cannot be read as its beginning: soft labels count it for no "
-        "label" + ADVICE
+        f"a token of the label word '电' ends inside a character{ADVICE}"
     ]
-
-
-def test_token_with_more_than_the_word_counts_for_none() -> None:
-    words = [WordTokens("a", "good", (b" Good)",)), *cut(b=[" B"], c=[" C"])]
-    (found,) = find_problems(words, "soft")
-    assert found.startswith("the first token ' Good)' of the label word 'Good' cannot be read as its beginning")
 
 
 def test_word_that_its_tokens_do_not_spell_is_told() -> None:
     words = [WordTokens("a", "电", ()), *cut(b=[" B"], c=[" C"])]
-    assert find_problems(words, "soft") == [
-        "the model's tokens do not spell the label word '电': it has no soft label" + ADVICE
-    ]
+    assert find_problems(words, "classify") == [f"the model's tokens do not spell the label word '电'{ADVICE}"]
 
 
-def test_hard_labels_need_no_tokens() -> None:
-    words = cut(a=[" Pos", "itive"], b=[" Pos", "sible"])
-    assert find_problems(words, "hard") == []
-    refuse_alike(words, "hard")
+@pytest.mark.parametrize("source", ["hard", "vote", "decisions", "scoring"])
+def test_other_sources_need_no_tokens(source: str) -> None:
+    words = cut(a=[b" \xe7", b"\x94\xb5"], b=[" Pos", "sible"])
+    assert find_problems(words, source) == []
+    refuse_alike(words, source)
 
 
 # What cannot work.
 
 
+@pytest.mark.parametrize("source", ["logprobs", "classify"])
 @pytest.mark.parametrize(
     "words",
     [
-        {"a": [" Pos", "itive"], "b": [" Pos", "sible"]},
-        {"a": [" Pos", "itive"], "b": [" Possible"]},  # all soft labels would say b
-        {"new": [" New"], "york": [" New", " york"]},
-        {"a": [" Other"], "b": [" Pos", "itive"], "c": [" Pos", "sible"]},
         {"a": [b" \xe7", b"\x94\xb5"], "b": [b" \xe5", b"\xbd\xb1"]},
+        {"a": [b" \xe7", b"\x94\xb5"], "b": [" B"]},
     ],
+    ids=["both", "one of two"],
 )
-def test_words_that_are_never_told_apart_are_refused(words: Mapping[str, Sequence[str]]) -> None:
+def test_words_that_are_never_told_apart_are_refused(words: Mapping[str, Sequence[bytes]], source: str) -> None:
     found = cut(**words)
     with pytest.raises(AugmentError) as caught:
-        refuse_alike(found, "soft")
-    told = [problem.removesuffix(ADVICE) for problem in find_problems(found, "soft") if problem.endswith(ADVICE)]
+        refuse_alike(found, source)
+    told = [problem.removesuffix(ADVICE) for problem in find_problems(found, source) if problem.endswith(ADVICE)]
     assert str(caught.value) == f"soft labels cannot tell the labels apart: {'; '.join(told)}{REMEDY}"
 
 
-def test_one_pair_among_others_is_not_refused() -> None:
-    words = cut(a=[" Pos", "itive"], b=[" Pos", "sible"], c=[" Other"], d=[" Else"])
-    refuse_alike(words, "soft")
-    assert len(find_problems(words, "soft")) == 1
+def test_one_word_among_others_is_not_refused() -> None:
+    words = cut(a=[b" \xe7", b"\x94\xb5"], c=[" Other"], d=[" Else"])
+    refuse_alike(words, "logprobs")
+    assert len(find_problems(words, "logprobs")) == 1
 
 
 def test_single_label_is_not_refused() -> None:
-    refuse_alike(cut(a=[" Positive"]), "soft")
+    refuse_alike(cut(a=[" Positive"]), "logprobs")
 
 
 # The code that reads the answers agrees.
@@ -287,28 +263,33 @@ def test_single_label_is_not_refused() -> None:
     st.data(),
 )
 def test_problems_are_those_of_the_code_that_reads(words: list[str], data: st.DataObject) -> None:
+    found = cut_anywhere(words, data)
     task = Task("text", "type", dict(enumerate_labels(words)))
-    tokens = []
-    for text in show_words(task):
-        content = text.encode()
-        stop = data.draw(st.integers(len(b"(Type: ") + 1, len(content) - 1))
-        tokens.append([content[:6], content[6:stop], content[stop:-1], content[-1:]])
-    found = read_words(task, tokens)
-    lost = [word for position, word in enumerate(found) if not counts_for(word, position, task)]
-    told = [problem for problem in find_problems(found, "soft") if problem.endswith(ADVICE)]
-    assert bool(told) == bool(lost)
-    assert all(repr(word.shown) in " ".join(told) for word in lost)
+    asked = [count_requests(word, task) for word in found]
+    told = find_problems(found, "logprobs")
+
+    assert [f"{count} more request" for count in asked if count] == [
+        problem.partition("written, ")[2][: len("1 more request")] for problem in told if not problem.endswith(ADVICE)
+    ]
+    lost = [word for word, count in zip(found, asked, strict=True) if count is None]
+    assert all(any(repr(word.shown) in problem and problem.endswith(ADVICE) for problem in told) for word in lost)
     with pytest.raises(AugmentError) if len(found) - len(lost) < 2 else nullcontext():
-        refuse_alike(found, "soft")
+        refuse_alike(found, "logprobs")
 
 
-def counts_for(word: WordTokens, position: int, task: Task) -> bool:
-    """Read an answer whose one likely token is the first of the word."""
+def count_requests(word: WordTokens, task: Task) -> int | None:
+    """Let a model that says this word after every other row be asked; None if its label is not had."""
     assert word.pieces
-    completion = f" fine (Type: {word.shown})"
-    word_at = parse_row(completion, task).word_at
-    assert word_at is not None
-    top = ((word.pieces[0], math.log(0.5)),)
-    tokens = [Token(completion.encode()[: word_at - 1], -1.0, ()), Token(word.pieces[0], -1.0, top)]
-    soft = score_labels(tokens, word_at, task)
-    return soft is not None and soft.probabilities[position] == 1.0
+    pieces = [*word.pieces, b")"]
+    written = task.labels[0] if word.label != task.labels[0] else task.labels[1]
+    other = f" {WordTokens('', task.words[written], None).shown})"
+    first = token(other, (other, 0.01), (pieces[0], 0.9))
+    augmenter = build_gpt3mix({**SETTINGS, "examples": 1}, task, None)
+    answers = [answered(f" fine (Type:{other}", [*plain(" fine (Type:"), first])]
+    shown = [Example("a", "x", written)]
+    while requests := augmenter.plan(shown, 7, Slot(0, 0), answers):
+        assert len(requests) == 1
+        answers.append(answered("", [token(pieces[len(answers)], (pieces[len(answers)], 0.9))]))
+    row = augmenter.harvest(shown, 7, Slot(0, 0), answers)
+    kept = row.soft_label is not None and row.soft_label[task.labels.index(word.label)] > 0.9
+    return len(answers) - 1 if kept else None

@@ -104,8 +104,8 @@ class Chain:
     def augment(self, key: Key) -> dict[str, Path]:
         slice_json = experiment.augment_slice(self.config, key["dataset"], key["augmenter"])
         outputs = self.augmented(key)
-        runtime = experiment.augment_runtime(self.config, key["augmenter"], 1)
-        runtime |= {"cache": str(self.cache), "results": str(self.results)}
+        found = experiment.augment_runtime(self.config, key["augmenter"], 1)
+        runtime = {**found, "cache": str(self.cache), "results": str(self.results)}
         augment.run(words(key, AUGMENTATION), slice_json, self.drawn(key)["train"], runtime, outputs)
         return outputs
 

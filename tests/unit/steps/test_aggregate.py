@@ -189,8 +189,8 @@ def test_problems_of_label_words_are_in_the_report(make_chain: MakeChain) -> Non
         chain.evaluate(key)
     page = chain.aggregate()["report"].read_text(encoding="utf-8")
     told = (
-        "toy, local: the label word &#39;Sci/tech&#39; is 3 tokens: its soft label is the probability of its first "
-        "token &#39; Sci&#39;."
+        "toy, local: the label word &#39;Sci/tech&#39; is 3 tokens: where it is not written, 2 more "
+        "requests a row may score it whole."
     )
     assert page.count(told) == 1
 
@@ -212,7 +212,7 @@ UNKNOWN = [["negative", "negative", None], ["positive", "positive", None]]
 
 
 def test_problems_are_told_once_for_each_language_model(done: Chain) -> None:
-    problem = "the label word 'Negative' is 2 tokens: its soft label is the probability of its first token ' Neg'."
+    problem = "the label word 'Negative' is 2 tokens: where it is not written, 1 more request a row may score it whole."
     assert [*_word_problems(told_words(done, PIECES))] == [f"toy, local: {problem}", f"toy, other: {problem}"]
 
 

@@ -15,7 +15,6 @@ import pytest
 
 from hypermix import tables
 from hypermix.augment.base import AUGMENTERS, Slot
-from hypermix.augment.verbalizer import read_words, refuse_alike, show_words
 from hypermix.config import experiment
 from hypermix.errors import AugmentError, LlmError
 from hypermix.files import read_provenance, read_table
@@ -23,7 +22,7 @@ from hypermix.hashing import file_digest
 from hypermix.llm.client import Client
 from hypermix.llm.embedded import embedded_llm
 from hypermix.llm.store import Answer, Question, Record, RequestStore
-from hypermix.records import Example, Task
+from hypermix.records import Abilities, Example, Task
 from hypermix.steps.augment import _check_words
 from tests.gguf import CONTEXT
 from tests.loopback import completion
@@ -173,7 +172,7 @@ def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
     chain.prepare()
     key = chain.key("mix")
     chain.subsample(key)
-    with pytest.raises(LlmError, match=r"refused a request: .*raise the llm's context"):
+    with pytest.raises(LlmError, match=r"a request was refused: .*raise the llm's context"):
         chain.augment(key)
 
 
@@ -184,7 +183,8 @@ def questions(chain: Chain, key: Key, gemma: Path, slots: Sequence[Slot]) -> lis
     train = read_table(chain.drawn(key)["train"], "train")
     examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
     llm = embedded_llm(gemma, chain.config.llms["local"].context, 1)
-    planned = AUGMENTERS.get("gpt3mix")(settings, task).plan(examples, key["trial"], slots)
+    augmenter = AUGMENTERS.get("gpt3mix")(settings, task, Abilities())
+    planned = [request for slot in slots for request in augmenter.plan(examples, key["trial"], slot, [])]
     bodies = [{"model": gemma.stem, **request.body} for request in planned]
     samples = [request.sample for request in planned]
     return [Question(llm.identity, "/v1/completions", *pair) for pair in zip(bodies, samples, strict=True)]
@@ -274,7 +274,7 @@ def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
     assert caplog.messages[:1] == [
-        "the label word 'Sci/tech' is 3 tokens: its soft label is the probability of its first token ' Sci'"
+        "the label word 'Sci/tech' is 3 tokens: where it is not written, 2 more requests a row may score it whole"
     ]
     assert read_provenance(chain.augmented(key)["synthetic"])["words"] == [
         ["negative", "sci/TECH", [" Sci", "/", "tech"]],
@@ -285,71 +285,41 @@ def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCap
     assert all(0.0 < min(shares) < 1.0 for shares in soft)
 
 
-def test_words_that_are_never_told_apart_cost_nothing(make_chain: MakeChain, cache: Path) -> None:
-    words = {"negative": "10", "positive": "11"}
-    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}})
-    before = answers(cache)
-    with pytest.raises(AugmentError) as caught:
-        chain.augment(key)
-    assert str(caught.value) == (
-        "soft labels cannot tell the labels apart: the label words '10' and '11' begin with the same token '1': soft "
-        "labels cannot tell them apart; give other words in label_words, or set labels: hard"
-    )
-    assert answers(cache) == before
-    assert not any(path.exists() for path in chain.augmented(key).values())
-
-
-@pytest.mark.parametrize(
-    ("negative", "positive", "softs"),
-    [
-        ("10", "11", {None}),
-        ("positive one", "positive two", {None}),
-        ("new", "new york", {(1.0, 0.0)}),
-        ("abbreviation", "absolute", {(0.0, 1.0)}),
-    ],
-)
-def test_refused_words_never_give_a_soft_label_of_use(
-    done: Chain, client: Client, negative: str, positive: str, softs: set[tuple[float, ...] | None]
-) -> None:
-    """Ask all the same: each row has the same soft label, whatever its label is, or none."""
-    task = Task("movie review", "sentiment", {"negative": negative, "positive": positive})
-    with pytest.raises(AugmentError, match="soft labels cannot tell the labels apart"):
-        refuse_alike(read_words(task, client.tokenize(show_words(task))), "soft")
-    settings = json.loads(experiment.augment_slice(done.config, "toy", "mix"))["augmenter"]
-    augmenter = AUGMENTERS.get("gpt3mix")(settings, task)
-    train = read_table(done.drawn(done.key("mix"))["train"], "train")
-    examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
-    slots = [Slot(row, 0) for row in range(4)]
-    rows = augmenter.harvest(
-        examples, 1, slots, [client.complete(request) for request in augmenter.plan(examples, 1, slots)]
-    )
-    labeled = [row for row in rows if row.label is not None]
-    assert len(labeled) >= 2
-    assert {row.soft_label for row in labeled} == softs
+@pytest.mark.parametrize(("negative", "positive"), [("10", "11"), ("new", "new york"), ("abbreviation", "absolute")])
+def test_words_that_begin_alike_are_scored_whole(make_chain: MakeChain, negative: str, positive: str) -> None:
+    words = {"negative": negative, "positive": positive}
+    overlay = {"mix": {"multiplier": 2.0, "max_tokens": 30}}
+    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}}, augmenters=overlay)
+    chain.augment(key)
+    kept = synthetic(chain, key).loc[lambda rows: rows["kept"]]
+    assert len(kept) >= 2
+    assert all(sum(shares) == pytest.approx(1.0) and min(shares) > 0.0 for shares in kept["soft_label"])
+    assert len({tuple(shares) for shares in kept["soft_label"]}) >= len(kept) // 2
+    if not (negative + positive).isdigit():  # the ends of words that were not written are asked for
+        assert receipt(chain, key)["requests_paid"] > len(synthetic(chain, key))
 
 
 FOUR = Task("question", "type", {"a": "abbreviation", "b": "absolute", "c": "human", "d": "number"})
 
 
-def test_pair_among_others_is_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_words_are_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hypermix"):
-        words = _check_words(client, FOUR, "soft")
+        words = _check_words(client, FOUR, {"labels": "soft"})
     assert caplog.messages == [
-        "the first token ' Ab' of the label word 'Abbreviation' begins 'Absolute' too: soft labels count it for none "
-        "of them, so that rows are dropped or labeled as others; give other words in label_words, or set labels: hard"
+        "the label word 'Abbreviation' is 2 tokens: where it is not written, 1 more request a row may score it whole"
     ]
     assert [label for label, _, pieces in words if len(pieces) == 1] == ["b", "c", "d"]
 
 
 def test_hard_labels_have_no_problem(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hypermix"):
-        assert _check_words(client, FOUR, "hard")[0] == ["a", "abbreviation", [" Ab", "breviation"]]
+        assert _check_words(client, FOUR, {"labels": "hard"})[0] == ["a", "abbreviation", [" Ab", "breviation"]]
     assert caplog.messages == []
 
 
 def test_checking_words_is_not_counted(client: Client) -> None:
-    _check_words(client, FOUR, "soft")
-    assert (client.usage.paid, client.usage.replayed, client.usage.prompt_tokens) == (0, 0, 0)
+    _check_words(client, FOUR, {"labels": "soft"})
+    assert (client.usage.paid, client.usage.replayed, client.usage.tokens.total) == (0, 0, 0)
 
 
 # What it takes from the config and from the draw.

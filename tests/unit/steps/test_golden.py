@@ -20,7 +20,7 @@ from hypermix.config.experiment import METHOD_VERSIONS
 from hypermix.data.sample import draw
 from hypermix.files import read_table
 from hypermix.hashing import canonical_json, digest
-from hypermix.records import Completion, Example, Task, Token
+from hypermix.records import Abilities, Choice, Completion, Example, Task, Token
 from hypermix.stats.metric import score
 from hypermix.steps import prepare
 from tests.unit.data.conftest import sdist
@@ -86,20 +86,25 @@ def test_subsample_gives_its_rows() -> None:
 
 
 def test_augment_asks_its_requests() -> None:
-    requests = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK).plan(EXAMPLES, 42, SLOTS)
-    pinned("augment", 2, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+    augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK, Abilities())
+    requests = [request for slot in SLOTS for request in augmenter.plan(EXAMPLES, 42, slot, [])]
+    pinned("augment", 3, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
 
 
 def test_augment_reads_its_rows() -> None:
     top = ((b" Positive", math.log(0.5)), (b" positive", math.log(0.25)), (b" Neg", math.log(0.125)), (b" x", -3.0))
     tokens = (Token(b" fine (Sentiment:", -1.0, ()), Token(b" Positive", -0.7, top), Token(b")", -0.1, ()))
-    answer = Completion("key", " fine (Sentiment: Positive)", "stop", tokens)
-    rows = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK).harvest(EXAMPLES, 42, SLOTS[:1], [answer])
-    copies = AUGMENTERS.get("duplicate")({"multiplier": 2.0}, TASK).harvest(EXAMPLES, 42, SLOTS, [])
+    answer = Completion("key", (Choice(" fine (Sentiment: Positive)", "stop", tokens),))
+    followed = Completion("more", (Choice("ative", "length", (Token(b"ative", -0.1, ((b"ative", -0.1),)),)),))
+    mix = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK, Abilities())
+    assert len(mix.plan(EXAMPLES, 42, SLOTS[0], [answer])) == 1
+    rows = [mix.harvest(EXAMPLES, 42, SLOTS[0], [answer, followed])]
+    duplicates = AUGMENTERS.get("duplicate")({"multiplier": 2.0}, TASK, None)
+    copies = [duplicates.harvest(EXAMPLES, 42, slot, []) for slot in SLOTS]
     told = [
         [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
     ]
-    pinned("augment", 2, [told, [row.source_ids for row in [*rows, *copies]]], "b6b7ddaf959b07e1")
+    pinned("augment", 3, [told, [row.source_ids for row in [*rows, *copies]]], "95fcd86dcfba610e")
 
 
 def test_evaluate_gives_its_measures() -> None:

@@ -388,3 +388,10 @@ def test_models_that_run_here_are_not_of_the_budget(make: Make) -> None:
 def test_equal_experiments_have_equal_plans(make: Make) -> None:
     first, second = (canonical_json(asdict(forecast(make().config))) for _ in range(2))
     assert first == second
+
+
+def test_model_whose_files_are_not_here_is_all_open(make: Make, tmp_path: Path) -> None:
+    llms = {"near": None, "big": {"api": "transformers", "model": str(tmp_path / "nowhere")}}
+    told = forecast(make(llms=llms, augmenters={"mix": {"llm": "big"}}).config)
+    assert (line(told).rows, line(told).stored, line(told).amount.requests.low) == (8, 0, 8)
+    assert line(told).usd == Span(0, 0)

@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.hashing import canonical_json
-from hypermix.llm.local_body import Body, BodyError, read_body
-from hypermix.llm.local_generate import Draw, Generator, Step
-from hypermix.llm.local_tokens import Tokens
+from hypermix.llm.local.body import Body, BodyError, read_body
+from hypermix.llm.local.generate import Draw, Generator, Step
+from hypermix.llm.local.tokens import Tokens
 from hypermix.seeding import child_seed
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -198,7 +198,7 @@ class _Draft:
         body = self.body
         seed = child_seed(body.seed, ("choice", self.index))
         self.draw = Draw(seed, body.temperature, body.top_p, body.frequency_penalty, body.logprobs or 0)
-        self.open = self.room > 0
+        self.unfinished = self.room > 0
         self._stops = [stop.encode("utf-8") for stop in body.stop]
 
     def add(self, step: Step) -> None:
@@ -213,10 +213,10 @@ class _Draft:
         found = [self.data.find(stop, max(0, seen - len(stop) + 1)) for stop in self._stops]
         if any(at >= 0 for at in found):
             self._end(min(at for at in found if at >= 0))
-        self.open = self.open and len(self.steps) < self.room
+        self.unfinished = self.unfinished and len(self.steps) < self.room
 
     def _end(self, cut: int) -> None:
-        self.open, self.finish_reason, self.cut = False, "stop", cut
+        self.unfinished, self.finish_reason, self.cut = False, "stop", cut
 
     @property
     def text(self) -> str:

@@ -16,7 +16,7 @@ import logging
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +27,12 @@ from openai.types import Batch
 
 from hypermix.errors import LlmError
 from hypermix.llm.backend import Refusal
-from hypermix.llm.batch_endpoint import BatchEndpoint, GoneError, UnreachableError
-from hypermix.llm.batch_files import MOST_QUESTIONS, BatchRecord, BatchRecords, split
-from hypermix.llm.batch_purse import Ledger, Pending, Purse
-from hypermix.llm.batch_submission import Submission, Timing, unwritable
-from hypermix.llm.batch_verdict import Again, failure, is_queue_full, read_answers
+from hypermix.llm.batch.endpoint import BatchEndpoint, GoneError, UnreachableError
+from hypermix.llm.batch.purse import Pending, Purse
+from hypermix.llm.batch.records import MOST_QUESTIONS, BatchRecord, BatchRecords, split
+from hypermix.llm.batch.submission import Submission, Timing, unwritable
+from hypermix.llm.batch.verdict import Again, failure, is_queue_full, read_answers
+from hypermix.llm.ledger import Ledger
 from hypermix.llm.price import Rate
 from hypermix.llm.store import Answer, Question
 
@@ -45,7 +46,7 @@ _SILENCE = 3600.0
 _LONGEST_QUEUE = 86_400.0
 """Seconds in which the endpoint's queue has no room for any batch, after which the job ends."""
 
-_LONGEST_PAUSE = 900.0
+_LONGEST_PAUSE = 3600.0
 _LOG = logging.getLogger(__name__)
 
 Result = Answer | Refusal
@@ -60,6 +61,8 @@ class BatchBackend:
     """
 
     width = MOST_QUESTIONS
+    eager = False
+    remembers = True
 
     def __init__(
         self,
@@ -87,16 +90,17 @@ class BatchBackend:
             most: Most questions of a batch.
             timing: How long is waited for what.
         """
+        self._stopped = threading.Event()
         self._endpoint = BatchEndpoint(base_url, api_key)
         self._records = BatchRecords(folder)
         timing = timing or Timing()
-        self._submission = Submission(self._endpoint, self._records, tries, timing)
+        self._sleep = timing.sleep or self._stopped.wait
+        self._submission = Submission(self._endpoint, self._records, tries, timing, self._sleep)
         self._purse = Purse(ledger, rate or Rate())
         self._find, self._tries, self._most = find, tries, most
-        self._poll, self._quiet, self._sleep, self._clock = timing.poll, timing.quiet, timing.sleep, timing.clock
+        self._poll, self._clock = timing.poll, timing.clock
         self._arrived: SimpleQueue[Question] = SimpleQueue()
-        self._stopped = threading.Event()
-        self._last = self._told = self._clock() - _TOLD_EVERY
+        self._told = self._clock() - _TOLD_EVERY
         self._open: dict[str, Pending] = {}
         self._waited: dict[str, BatchRecord] = {}
         self._read: dict[str, BatchRecord] = {}
@@ -109,35 +113,36 @@ class BatchBackend:
 
     def submit(self, question: Question) -> None:
         """Take a question; it is sent when no answer is ready."""
-        self._last = self._clock()
         self._arrived.put(question)
 
     def collect(self) -> tuple[Question, Result] | None:
         """Wait for the next answer; None if no question is open."""
-        try:
-            while True:
-                if self._ready:
-                    return self._ready.popleft()
-                result = next(self._stream, None)
-                if result is not None:
-                    return result
-                self._take()
-                if not self._open:
-                    return None
-                self._send()
-                if not self._ready and self._open:
-                    self._stream = self._wait()
-        except KeyboardInterrupt:
-            self._tell_open()
-            raise
+        while True:
+            if self._ready:
+                return self._ready.popleft()
+            result = next(self._stream, None)
+            if result is not None:
+                return result
+            self._take()
+            if self._stopped.is_set():
+                self._let_go()
+            if not self._open and not self._ready:
+                return None
+            self._send()
+            if not self._ready and self._open:
+                self._stream = self._wait()
 
     def stop(self) -> None:
-        """Send nothing more. Questions that were sent are still answered, others are refused as unsent."""
+        """Send nothing more, and wait for no batch: a later run finds those under way."""
         self._stopped.set()
+
+    def stored(self, question: Question) -> None:
+        """Do nothing: the store is looked at before a record goes."""
 
     def close(self) -> None:
         """Close the connections, and remove the records whose answers are stored. Batches under way go on."""
         self._stream.close()
+        self._needed()
         self._clean()
         self._tell_open()
         for open_ in self._open.values():
@@ -146,20 +151,19 @@ class BatchBackend:
         self._endpoint.close()
 
     def _take(self) -> None:
-        """Take what was submitted, until no more comes for a while."""
-        while self._drain() and self._clock() - self._last < self._quiet:
-            self._sleep(self._quiet)
-
-    def _drain(self) -> bool:
-        came = False
         while not self._arrived.empty():
-            question, came = self._arrived.get(), True
+            question = self._arrived.get()
             self._over.discard(question.key)
             if question.key in self._open:
                 self._open[question.key].copies += 1
             else:
                 self._open[question.key] = Pending(question)
-        return came
+
+    def _let_go(self) -> None:
+        error = LlmError("the job ends")
+        for open_ in list(self._open.values()):
+            refusal = Refusal(error, unsent=not open_.sent, fatal=False)
+            self._ready.extend(self._deliver(open_, refusal, keep=open_.sent))
 
     def _unheld(self) -> list[Pending]:
         """Return the questions that no batch holds."""
@@ -172,9 +176,7 @@ class BatchBackend:
         if not waiting:
             return
         self._clean()
-        if self._stopped.is_set():
-            self._refuse(waiting, LlmError(f"{self._endpoint.base_url}: was not asked, since the job ends; run again"))
-        elif self._clock() >= self._not_before and not (self._full_since is not None and self._waited):
+        if self._clock() >= self._not_before and not (self._full_since is not None and self._waited):
             try:
                 with self._records.lock():
                     wanted = {open_.question.key for open_ in waiting}
@@ -207,11 +209,9 @@ class BatchBackend:
                 open_.sent = True
             try:
                 record = self._submission.submit(chunk)
-            except UnreachableError:
-                raise
-            except LlmError:
+            except LlmError as error:
                 for open_ in asked:
-                    open_.sent = False
+                    open_.sent = isinstance(error, UnreachableError)
                 raise
             self._waited[record.token] = record
             if self._full_since is not None:  # one at a time
@@ -219,16 +219,20 @@ class BatchBackend:
 
     def _wait(self) -> Results:
         """Look at each batch once; return the answers of one that has ended, or pause."""
-        for record in list(self._waited.values()):
-            if self._open.keys().isdisjoint(record.keys):
-                self._end(record)
-                continue
+        for record in self._needed():
             batch = self._look(record)
             if batch is not None and batch.status in _ENDED:
                 return self._answers(record, batch)
         if self._waited or self._unheld():
             self._sleep(self._poll)
         return _nothing()
+
+    def _needed(self) -> list[BatchRecord]:
+        """Return the batches that hold open questions, and let those go whose questions another batch answered."""
+        for record in list(self._waited.values()):
+            if self._open.keys().isdisjoint(record.keys):
+                self._end(record)
+        return list(self._waited.values())
 
     def _look(self, record: BatchRecord) -> Batch | None:
         try:
@@ -295,10 +299,8 @@ class BatchBackend:
     def _rest(self, record: BatchRecord, batch: Batch, waiting: dict[str, str | None]) -> Results:
         """Refuse what was sent too often or has no other way; the others are sent again."""
         missing = 0
-        for open_ in self._left(record):
+        for open_ in self._left(waiting.keys()):
             key = open_.question.key
-            if key not in waiting:
-                continue
             if batch.status == "cancelled":
                 error = LlmError(f"{record.shown} was cancelled at the endpoint; run again to send the rest of it anew")
                 yield from self._deliver(open_, Refusal(error, unknown=open_.unknown))
@@ -322,7 +324,7 @@ class BatchBackend:
         """Nothing of the batch was answered or billed, so that its record is of no use."""
         self._end(record)
         self._records.drop(record)
-        asked = self._left(record)
+        asked = self._left(set(record.keys))
         for open_ in asked:
             open_.sent = False
         now = self._clock()
@@ -345,12 +347,11 @@ class BatchBackend:
         told = f"{error}; {name} holds it, and nothing is paid again"
         if isinstance(error, GoneError):
             told = f"{error}; set the key that it was made with, or delete {name}, which asks and pays anew"
-        for open_ in self._left(record):
+        for open_ in self._left(set(record.keys)):
             self._ready.extend(self._deliver(open_, Refusal(LlmError(told), unknown=open_.unknown), keep=True))
 
-    def _left(self, record: BatchRecord) -> list[Pending]:
+    def _left(self, keys: Set[str]) -> list[Pending]:
         """Return the open questions of a batch that is over, except those that another batch holds."""
-        keys = set(record.keys)
         return [open_ for open_ in self._unheld() if open_.question.key in keys]
 
     def _end(self, record: BatchRecord) -> None:
@@ -390,7 +391,7 @@ class BatchBackend:
 
     def _tell_open(self) -> None:
         for record in self._waited.values():
-            _LOG.warning("%s goes on at the endpoint; running again waits for it, and pays nothing anew", record.shown)
+            _LOG.warning("%s goes on at the endpoint; a later run waits for it and pays nothing", record.shown)
         self._waited.clear()
 
 

@@ -10,7 +10,7 @@ from openai.types import Batch
 
 from hypermix.errors import LlmError
 from hypermix.llm.backend import Refusal
-from hypermix.llm.batch_files import BatchRecord, Line, read_line
+from hypermix.llm.batch.records import BatchRecord, Line, read_line
 from hypermix.llm.store import Answer
 
 EMPTY_ACCOUNT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from itertools import islice
 from typing import IO, Any, TypeVar
@@ -11,8 +12,8 @@ import openai
 from openai.types import Batch
 
 from hypermix.errors import LlmError
-from hypermix.llm.batch_files import BatchRecord
-from hypermix.llm.batch_verdict import EMPTY_ACCOUNT, PASSING
+from hypermix.llm.batch.records import BatchRecord
+from hypermix.llm.batch.verdict import EMPTY_ACCOUNT, PASSING
 
 _RETRIES = 3
 """How often the SDK repeats what costs nothing: looking, and uploading a file."""
@@ -53,8 +54,11 @@ class BatchEndpoint:
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
         self._key = api_key
-        # A proxy of the environment must not see what is asked of a server on this machine.
-        wire = openai.DefaultHttpxClient(trust_env=not base_url.startswith("http://127.0.0.1:"))
+        # A proxy of the environment must not see what is asked of a server on this machine, and such a server needs
+        # no list of authorities, which takes long to load: a context without them trusts nobody.
+        outside = not base_url.startswith("http://127.0.0.1:")
+        trusted = outside or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        wire = openai.DefaultHttpxClient(trust_env=outside, verify=trusted)
         self._sdk = openai.OpenAI(base_url=base_url, api_key=api_key, http_client=wire, max_retries=_RETRIES)
 
     def close(self) -> None:

@@ -66,12 +66,14 @@ class Draft(Protocol):
     Attributes:
         prompt: Which prompt it goes on with.
         draw: How it is drawn.
-        open: Whether it wants another token.
     """
 
     prompt: int
     draw: Draw
-    open: bool
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it wants another token."""
 
     def add(self, step: Step) -> None:
         """Take the next token."""
@@ -106,7 +108,7 @@ class Generator:
         Args:
             prompts: The tokens of each prompt, at least one each.
             echo: For each prompt how many likely tokens are told at its positions; None for no log-probabilities.
-            drafts: The choices; those that are open get tokens until they are not.
+            drafts: The choices; those that are unfinished get tokens until they are not.
 
         Returns:
             The tokens of each prompt with their log-probabilities; none where they are not wanted.
@@ -121,7 +123,7 @@ class Generator:
         )
         cache = DynamicCache(config=self._model.config)
         scores, told = self._read(ids, mask, cache, echo)
-        active = [draft for draft in drafts if draft.open]
+        active = [draft for draft in drafts if draft.unfinished]
         rows = [draft.prompt for draft in active]
         sampler = _Sampler([draft.draw for draft in active], scores.shape[-1], self.device)
         while active:
@@ -130,7 +132,7 @@ class Generator:
                 scores, mask = scores[chosen_from], mask[chosen_from]
                 cache.batch_select_indices(chosen_from)
             tokens = self._extend(active, sampler, scores)
-            rows = [row for row, draft in enumerate(active) if draft.open]
+            rows = [row for row, draft in enumerate(active) if draft.unfinished]
             if not rows:
                 break
             mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
@@ -138,7 +140,7 @@ class Generator:
                 kept = torch.tensor(rows, device=self.device)
                 tokens, mask = tokens[kept], mask[kept]
                 cache.batch_select_indices(kept)
-                sampler.keep(kept)
+                sampler.keep(rows)
                 active = [active[row] for row in rows]
             rows = list(range(len(active)))
             scores = self._forward(tokens[:, None], mask, cache)[:, -1]
@@ -193,37 +195,37 @@ class _Sampler:
     """Draws the next token of each choice."""
 
     def __init__(self, draws: Sequence[Draw], vocabulary: int, device: torch.device) -> None:
-        self._seeds = [draw.seed for draw in draws]
         self._step = 0
         self._gammas = (torch.arange(vocabulary, device=device) + 1) * _signed(_GAMMA)
-
-        def column(values: Sequence[float]) -> Tensor:
-            return torch.tensor(values, dtype=torch.float64, device=device)[:, None]
-
-        self._temperature = column([draw.temperature for draw in draws])
-        self._top_p = column([draw.top_p for draw in draws])
-        self._penalty = column([draw.penalty for draw in draws])
         penal = any(draw.penalty for draw in draws)
         self._counts = torch.zeros(len(draws), vocabulary, device=device) if penal else None
+        self._set(draws)
 
-    def keep(self, rows: Tensor) -> None:
+    def _set(self, draws: Sequence[Draw]) -> None:
+        self._draws = draws
+        # Asked of Python and not of a tensor, since a GPU would be waited for.
+        self._warm = any(draw.temperature for draw in draws)
+        self._cut = self._warm and any(draw.top_p < 1 for draw in draws)
+        settings = [[draw.temperature or 1.0, float(draw.temperature > 0), draw.top_p, draw.penalty] for draw in draws]
+        columns = torch.tensor(settings, dtype=torch.float64, device=self._gammas.device).reshape(-1, 4, 1)
+        self._temperature, self._noise, self._top_p, self._penalty = columns.unbind(1)
+
+    def keep(self, rows: Sequence[int]) -> None:
         """Go on with these choices alone."""
-        self._seeds = [self._seeds[row] for row in rows.tolist()]
-        self._temperature, self._top_p = self._temperature[rows], self._top_p[rows]
-        self._penalty = self._penalty[rows]
-        self._counts = None if self._counts is None else self._counts[rows]
+        self._set([self._draws[row] for row in rows])
+        self._counts = None if self._counts is None else self._counts[list(rows)]
 
     def draw(self, logprobs: Tensor) -> Tensor:
         """Return a token for each choice."""
         scores = logprobs.double()
         if self._counts is not None:
             scores = scores - self._penalty * self._counts
-        if bool((self._temperature > 0).any()):
-            scores = scores / torch.where(self._temperature > 0, self._temperature, 1.0)
-            if bool((self._top_p < 1).any()):
+        if self._warm:
+            scores = scores / self._temperature
+            if self._cut:
                 scores = _cut_tail(scores, self._top_p)
-            seeds = [child_seed(seed, ("transformers", self._step)) for seed in self._seeds]
-            scores = torch.where(self._temperature > 0, scores + _gumbel(seeds, self._gammas), scores)
+            seeds = [child_seed(draw.seed, ("transformers", self._step)) for draw in self._draws]
+            scores = scores + self._noise * _gumbel(seeds, self._gammas)
         self._step += 1
         tokens = scores.argmax(-1)
         if self._counts is not None:

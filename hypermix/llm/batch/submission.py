@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hypermix.errors import LlmError
-from hypermix.llm.batch_endpoint import BatchEndpoint, UnreachableError
-from hypermix.llm.batch_files import BatchRecord, BatchRecords, Chunk
+from hypermix.llm.batch.endpoint import BatchEndpoint, UnreachableError
+from hypermix.llm.batch.records import BatchRecord, BatchRecords, Chunk
 
 _SEARCH_PAUSE = 5.0
 _LOG = logging.getLogger(__name__)
@@ -21,16 +21,14 @@ class Timing:
 
     Attributes:
         poll: Between two looks at a batch.
-        quiet: Without a new question, after which those that came are sent.
         settling: After which a batch that was made stands in the endpoint's list for certain.
-        sleep: Waits so many seconds.
+        sleep: Waits so many seconds; None for a wait that ends when the job does.
         clock: Tells the seconds since some moment.
     """
 
     poll: float = 60.0
-    quiet: float = 0.5
     settling: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
     clock: Callable[[], float] = time.monotonic
 
 
@@ -43,12 +41,14 @@ class Submission:
         records: What is on the disk.
         tries: How often a batch is sent to be made.
         timing: How long is waited for what.
+        sleep: Waits so many seconds.
     """
 
     endpoint: BatchEndpoint
     records: BatchRecords
     tries: int
     timing: Timing
+    sleep: Callable[[float], object]
 
     def adopt(self, wanted: set[str], known: set[str]) -> list[BatchRecord]:
         """Return the batches that hold wanted keys, whoever made them.
@@ -126,7 +126,7 @@ class Submission:
             found = self.endpoint.find(record)
             if found is not None or timing.clock() >= until:
                 return found
-            timing.sleep(min(timing.settling, _SEARCH_PAUSE))
+            self.sleep(min(timing.settling, _SEARCH_PAUSE))
 
     def _note(self, record: BatchRecord) -> BatchRecord:
         """Put the id of a batch on the disk, before the batch is looked at."""

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from hypermix.llm.batch_files import billed_tokens
+from hypermix.llm.batch.records import billed_tokens
+from hypermix.llm.ledger import Cost, Ledger, Reservation
 from hypermix.llm.price import Rate, most_tokens
 from hypermix.llm.store import Question
-
-
-class Ledger(Protocol):
-    """The caps on spending."""
-
-    def reserve(self, usd: float, tokens: int) -> Any:
-        """Set aside what a request can cost at most; an LlmError if it does not fit."""
-
-    def settle(self, reservation: Any, usd: float, tokens: int) -> None:
-        """Put what it cost in the place of what was set aside."""
-
-    def release(self, reservation: Any) -> None:
-        """Give back what was set aside: nothing was billed."""
 
 
 @dataclass
@@ -40,7 +27,7 @@ class Pending:
     sent: bool = False
     tries: int = 0
     unknown: int = 0
-    held: Any = None
+    held: Reservation | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,7 @@ class Purse:
         if self.ledger is not None and open_.held is not None:
             told = None if response is None else billed_tokens(response)
             cost = told or most_tokens(open_.question.body)
-            self.ledger.settle(open_.held, self.rate.usd(cost), cost.total)
+            self.ledger.settle(open_.held, Cost(self.rate.usd(cost), cost.total))
         open_.held = None
 
     def release(self, open_: Pending) -> None:

@@ -41,6 +41,8 @@ class Tokens:
         self._alphabet = {sign: byte for byte, sign in bytes_to_unicode().items()} if "ByteLevel" in kinds else {}
         self._fallback = "ByteFallback" in kinds
         self._replaced = [pair for node in nodes for pair in _replacement(node)]
+        # Matched in the text as they stand, whatever the tokens beside them are written in.
+        self._added = frozenset(tokenizer.added_tokens_decoder)
         self._bytes: dict[int, bytes] = {}
         if kinds - _KNOWN or not (self._alphabet or self._replaced):
             told = ", ".join(sorted(kinds)) or "none"
@@ -77,7 +79,7 @@ class Tokens:
         """Return the bytes that a token stands for: none for special tokens and for ids without a token."""
         if number not in self._bytes:
             piece = self._piece(number)
-            self._bytes[number] = b"" if piece is None or number in self.special else self._spell(piece)
+            self._bytes[number] = b"" if piece is None or number in self.special else self._spell(number, piece)
         return self._bytes[number]
 
     def name_of(self, number: int) -> str:
@@ -89,11 +91,10 @@ class Tokens:
         piece = self._tokenizer.convert_ids_to_tokens(number)
         return None if piece is None else str(piece)
 
-    def _spell(self, piece: str) -> bytes:
+    def _spell(self, number: int, piece: str) -> bytes:
         if self._alphabet:
-            # A token that was added to the vocabulary stands there as its plain text.
-            outside = any(sign not in self._alphabet for sign in piece)
-            return piece.encode() if outside else bytes(self._alphabet[sign] for sign in piece)
+            plain = number in self._added or any(sign not in self._alphabet for sign in piece)
+            return piece.encode() if plain else bytes(self._alphabet[sign] for sign in piece)
         found = _BYTE.fullmatch(piece) if self._fallback else None
         if found:
             return bytes([int(found[1], 16)])
