@@ -130,12 +130,7 @@ class Client:
             return self._begun + len(self._open) + self._ending + len(self._ready) < width
 
     def submit(self, tag: Hashable, request: Request) -> None:
-        """Ask a question.
-
-        Args:
-            tag: What `take` gives back beside the answer.
-            request: The question.
-        """
+        """Ask a question; `take` gives its tag back beside the answer."""
         self.submit_question(tag, self.llm.question(request))
 
     def submit_question(self, tag: Hashable, question: Question) -> None:
