@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypermix.errors import HypermixError
 from hypermix.files import read_provenance, write_text
 from hypermix.llm import archive
 from hypermix.llm.store import RequestStore
+from hypermix.report.forecast import forecast_text
 
 _MODEL = "hypermix/config/model.py"
 _CONFIG = Path("config/config.yaml")
@@ -65,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     pin.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     pin.set_defaults(command=_pin)
+    plan = commands.add_parser("plan", help="tell what the runs will ask of language models, and its price")
+    plan.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    plan.set_defaults(command=_plan)
     _add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
 
@@ -114,6 +119,13 @@ def _check(parsed: argparse.Namespace) -> int:
     check_files(config)
     runs = experiment.runs(config)
     print(f"The config is fine: {len(runs)} runs.")
+    return 0
+
+
+def _plan(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.plan import forecast
+
+    print(forecast_text(forecast(_load(parsed.files)), shutil.get_terminal_size().columns), end="")
     return 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hypermix import tables
+from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData
 
 HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
@@ -173,6 +174,16 @@ def make_costs() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def make_spending() -> pd.DataFrame:
+    """Make what stands beside the table ``costs``: nothing is paid here, a part is replayed, no price."""
+    rows = [
+        ("gpt3mix", "local", True, 0.0, 9),
+        ("gpt3mix-hosted", "luna", False, 0.0612, 41),
+        ("gpt3mix-lab", "lab", False, None, 0),
+    ]
+    return pd.DataFrame(rows, columns=list(SPENDING))
+
+
 def make_synthetic(n: int = 120, labels: Sequence[str] = ("negative", "positive")) -> pd.DataFrame:
     """Make synthetic rows with their keys; every sixth is rejected, the first is hostile, the second long."""
     rng = np.random.default_rng(3)
@@ -293,6 +304,7 @@ def make_report(**changes: Any) -> ReportData:
         "summary": make_summary(runs),
         "comparisons": comparisons,
         "costs": make_costs(),
+        "spending": make_spending(),
         "verdict": make_verdict(comparisons),
         "synthetic": synthetic,
         "n_synthetic_total": 10 * len(synthetic),

@@ -28,6 +28,13 @@ class Augmenter(Protocol):
     def attempts(self) -> int:
         """How often a row is tried."""
 
+    @property
+    def most_requests(self) -> int:
+        """The most requests of one try at a row; those that no answer of `rehearse` leads to want one token each."""
+
+    def rehearse(self, example: Example) -> str:
+        """Return what an answer says that makes a row like this one, so that costs can be told before it is asked."""
+
     def n_rows(self, n_examples: int) -> int:
         """Return how many synthetic rows a subsample of this many rows gets."""
 

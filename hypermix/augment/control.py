@@ -19,11 +19,17 @@ class Duplicates:
         multiplier: Synthetic rows for each real row; 0 is the control without any.
         labels: The label order.
         attempts: A copy needs no second try.
+        most_requests: Nobody is asked.
     """
 
     multiplier: float
     labels: tuple[str, ...]
     attempts: int = 1
+    most_requests: int = 0
+
+    def rehearse(self, example: Example) -> str:
+        """Return the text, which is all that a copy needs."""
+        return example.text
 
     def n_rows(self, n_examples: int) -> int:
         """Return the multiple of the real rows, rounded."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from hypermix.augment.lexicon import Lexicon, fold, item_lexicon, json_lexicon, letter_lexicon
 from hypermix.augment.parse import Parsed, parse_line, parse_object
-from hypermix.augment.prompt import STOP, describe_list, join_lines, open_label, render_prompt, show_word
+from hypermix.augment.prompt import STOP, describe_list, join_lines, open_label, render_item, render_prompt, show_word
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Example, Task
 
 MOST_LOGPROBS = 20
@@ -40,6 +40,9 @@ class Form(Protocol):
 
     def ask_label(self, examples: Sequence[Example], text: str, longest: int) -> dict[str, Any]:
         """Return the body that asks for the label of a text in at most so many tokens."""
+
+    def write_item(self, example: Example) -> str:
+        """Return the answer that `parse` reads as this row."""
 
     def parse(self, text: str) -> Parsed:
         """Read the row that was written."""
@@ -81,6 +84,10 @@ class CompletionsForm:
         # A token has a byte at least; the word has a space before it and a bracket after it.
         most = max(len(word.encode()) for word in self.task.words.values()) + 2
         return {"prompt": prompt, self.abilities.max_tokens: most, **self._stop()}
+
+    def write_item(self, example: Example) -> str:
+        """Return what stands behind the opening of an item."""
+        return render_item(example, self.task).removeprefix(f"{self.task.text_type.lower().capitalize()}:")
 
     def parse(self, text: str) -> Parsed:
         """Read a line of the list."""
@@ -150,6 +157,10 @@ class ChatForm:
         for example in examples:
             messages += [_say("user", join_lines(example.text)), _say("assistant", letters[example.label])]
         return {"messages": [*messages, _say("user", text)], self.abilities.max_tokens: longest}
+
+    def write_item(self, example: Example) -> str:
+        """Return a JSON object."""
+        return show_items([example], self.task)
 
     def parse(self, text: str) -> Parsed:
         """Read a JSON object."""

@@ -55,6 +55,10 @@ class Gpt3Mix:
         more = {"scoring": len(self.task.labels), "decisions": 1, "vote": votes, "hard": 0}
         return 1 + more.get(self.label_source, followed + (self.label_source == "classify"))
 
+    def rehearse(self, example: Example) -> str:
+        """Return a row in the form of an answer."""
+        return self.form.write_item(example)
+
     def n_rows(self, n_examples: int) -> int:
         """Return the multiple of the real rows, rounded."""
         return count_rows(n_examples, self.settings["multiplier"])

@@ -48,6 +48,10 @@ class Llm:
     tokenizer: str | None = None
     rate: Rate | None = field(default_factory=Rate)
 
+    def question(self, request: Request) -> Question:
+        """Return a request as it is sent to this model, and stored."""
+        return Question(self.identity, request.path, {"model": self.name, **self.extra, **request.body}, request.sample)
+
 
 @dataclass
 class Usage:
@@ -126,14 +130,8 @@ class Client:
             return self._begun + len(self._open) + self._ending + len(self._ready) < width
 
     def submit(self, tag: Hashable, request: Request) -> None:
-        """Ask a question.
-
-        Args:
-            tag: What `take` gives back beside the answer.
-            request: The question.
-        """
-        body = {"model": self.llm.name, **self.llm.extra, **request.body}
-        self.submit_question(tag, Question(self.llm.identity, request.path, body, request.sample))
+        """Ask a question; `take` gives its tag back beside the answer."""
+        self.submit_question(tag, self.llm.question(request))
 
     def submit_question(self, tag: Hashable, question: Question) -> None:
         """Ask a question that is complete, with its model's name."""

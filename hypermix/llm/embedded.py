@@ -74,10 +74,27 @@ def embedded_llm(model: Path, context: int, threads: int, slots: int = 1) -> Llm
         threads: Threads of the computation.
         slots: Prompts that are computed at once.
     """
-    identity = {"model_sha256": file_digest(model), "context": str(context)}
+    identity = embedded_identity(file_digest(model), context, slots)
+    return Llm(model.stem, identity, lambda: _open(model, context, threads, slots), tokenizer=TOKENIZE)
+
+
+def embedded_identity(sha256: str, context: int, slots: int) -> dict[str, str]:
+    """Return what stands in request keys for a model that runs here; see `embedded_llm`."""
+    identity = {"model_sha256": sha256, "context": str(context)}
     if slots > 1:  # prompts that are computed together change each other's last bits
         identity["slots"] = str(slots)
-    return Llm(model.stem, identity, lambda: _open(model, context, threads, slots), tokenizer=TOKENIZE)
+    return identity
+
+
+def packaged_file(model: str) -> tuple[str, str] | None:
+    """Return the file name and the checksum of a model that a package carries, whether it is joined yet or not.
+
+    Returns:
+        None for a file, an unknown name, and where the package is not installed.
+    """
+    name = package_name(model)
+    package = load_package(LANGUAGE_MODELS[name]) if name in LANGUAGE_MODELS else None
+    return None if package is None else (str(package.MODEL_NAME), str(package.EXPECTED_SHA256))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_FRAME = 32
+FRAME = 32
 """Tokens that a chat template and special tokens add to a text, a generous bound."""
 
 _TEXTS = ("prompt", "messages", "response_format", "input", "questions")
@@ -42,6 +42,22 @@ class Rate:
         return (self.input * tokens.prompt + self.output * tokens.completion) / 1e6
 
 
+def count_bytes(body: Mapping[str, Any]) -> int:
+    """Return the bytes of all texts that a request shows the model."""
+    return sum(len(part.encode("utf-8", "replace")) for part in _parts(body))
+
+
+def count_parts(body: Mapping[str, Any]) -> int:
+    """Return how many texts a request shows the model, each of which may be framed by some tokens."""
+    return len(_parts(body))
+
+
+def most_completion(body: Mapping[str, Any]) -> int:
+    """Return the most tokens that the answers to a request can have."""
+    longest = body.get("max_tokens", body.get("max_completion_tokens", 0))
+    return int(longest) * int(body.get("n", 1))
+
+
 def most_tokens(body: Mapping[str, Any]) -> Tokens:
     """Return a bound on what a request can be billed for.
 
@@ -50,8 +66,7 @@ def most_tokens(body: Mapping[str, Any]) -> Tokens:
     Args:
         body: The body as it is sent, for any of the APIs of `hypermix.records`.
     """
-    parts = [text for name in _TEXTS if name in body for text in _texts(body[name])]
-    return Tokens(sum(len(part.encode("utf-8", "replace")) + _FRAME for part in parts), _most_completion(body))
+    return Tokens(count_bytes(body) + FRAME * count_parts(body), most_completion(body))
 
 
 def likely_tokens(body: Mapping[str, Any]) -> Tokens:
@@ -60,14 +75,11 @@ def likely_tokens(body: Mapping[str, Any]) -> Tokens:
     Args:
         body: The body as it is sent.
     """
-    parts = [text for name in _TEXTS if name in body for text in _texts(body[name])]
-    size = sum(len(part.encode("utf-8", "replace")) for part in parts)
-    return Tokens(round(size / _BYTES_A_TOKEN) + 1, _most_completion(body))
+    return Tokens(round(count_bytes(body) / _BYTES_A_TOKEN) + 1, most_completion(body))
 
 
-def _most_completion(body: Mapping[str, Any]) -> int:
-    longest = body.get("max_tokens", body.get("max_completion_tokens", 0))
-    return int(longest) * int(body.get("n", 1))
+def _parts(body: Mapping[str, Any]) -> list[str]:
+    return [text for name in _TEXTS if name in body for text in _texts(body[name])]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from hypermix.errors import LlmError
 from hypermix.hashing import canonical_json
-from hypermix.llm.client import Client
-from hypermix.llm.store import Answer, Question
+from hypermix.llm.client import Client, Llm
+from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Completion, Request
 
 PATH = "probe"
@@ -53,6 +53,9 @@ _WORDS = {
 }
 """What an endpoint calls a setting that it refuses; what is missed most is first, what is named by chance last."""
 
+MOST_PROBES = 1 + len(_WORDS) + 1
+"""The most requests of a probe: each setting is given up once, and log-probabilities twice."""
+
 _TOLD = {
     "logprobs": "no log-probabilities",
     "structured": "no JSON schema",
@@ -75,9 +78,42 @@ def find_abilities(client: Client, path: str) -> Abilities:
     Raises:
         LlmError: If it refuses even the plainest request, or gives no answer, or what is remembered cannot be read.
     """
-    body = {"model": client.llm.name, "extra": dict(client.llm.extra), "path": path, "version": _VERSION}
-    question = Question(client.llm.identity, PATH, body, "")
-    answer = client.fetch(question, lambda: Answer(canonical_json(asdict(_probe(client, path)))))
+    question = _question(client.llm, path)
+    return _read(question, client.fetch(question, lambda: Answer(canonical_json(asdict(_probe(client, path))))))
+
+
+def recall_abilities(llm: Llm, store: RequestStore, path: str) -> Abilities | None:
+    """Return what an endpoint takes, if the store remembers it; nothing is asked.
+
+    Args:
+        llm: Who would be asked.
+        store: Where it is looked up.
+        path: `COMPLETIONS` or `CHAT`.
+
+    Raises:
+        LlmError: If what is remembered cannot be read.
+    """
+    question = _question(llm, path)
+    record = store.get(question.key)
+    return None if record is None else _read(question, record.answer)
+
+
+def all_abilities(path: str) -> Abilities:
+    """Return the abilities of an endpoint that takes all that a probe asks for."""
+    return Abilities(chat=path == CHAT, echo=path == COMPLETIONS, structured=path == CHAT)
+
+
+def first_probe(path: str) -> Request:
+    """Return the first request of a probe; at most `MOST_PROBES` are sent, and no later one is longer."""
+    return Request(path, _body(all_abilities(path)), "probe")
+
+
+def _question(llm: Llm, path: str) -> Question:
+    body = {"model": llm.name, "extra": dict(llm.extra), "path": path, "version": _VERSION}
+    return Question(llm.identity, PATH, body, "")
+
+
+def _read(question: Question, answer: Answer) -> Abilities:
     try:
         return Abilities(**json.loads(answer.response))
     except (ValueError, TypeError):
@@ -104,7 +140,7 @@ def _lacking(abilities: Abilities) -> Iterator[str]:
 
 def _probe(client: Client, path: str) -> Abilities:
     """Ask for everything, and give up a setting at each refusal."""
-    asked = Abilities(chat=path == CHAT, echo=path == COMPLETIONS, structured=path == CHAT)
+    asked = all_abilities(path)
     while True:
         client.submit(None, Request(path, _body(asked), "probe"))
         _, found = client.take_any()

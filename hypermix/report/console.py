@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
+from hypermix.report.cost import cost_line
 from hypermix.report.format import interval, is_defined, points, shortened
 from hypermix.report.outcome import find_outcome
 
@@ -16,15 +19,17 @@ COLUMNS = 100
 _INDENT = "  "
 
 
-def summary_lines(verdict: Mapping[str, Any], report_path: str) -> list[str]:
+def summary_lines(verdict: Mapping[str, Any], report_path: str, costs: pd.DataFrame | None = None) -> list[str]:
     """Write the verdict for a terminal.
 
     Args:
         verdict: What `hypermix.stats` judged: ``headline`` and ``verdicts``.
         report_path: Where the HTML report stands.
+        costs: The table ``costs``.
 
     Returns:
-        The headline, one line for each verdict, and where the report is. A line shows intervals if it has room.
+        The headline, one line for each verdict, what language models cost unless that is nothing, and where the report
+        is. A line shows intervals if it has room.
         Control characters are taken out, so that no name or text can move the cursor or change colors.
 
     Raises:
@@ -32,7 +37,9 @@ def summary_lines(verdict: Mapping[str, Any], report_path: str) -> list[str]:
     """
     headline = textwrap.wrap(plain(verdict["headline"]), COLUMNS) or [""]
     lines = [_verdict_line(entry) for entry in verdict["verdicts"]]
-    return [*headline, *lines, f"Report: {plain(report_path)}"]
+    spent = None if costs is None else cost_line(costs)
+    told = textwrap.wrap(plain(spent), COLUMNS) if spent else []
+    return [*headline, *lines, *told, f"Report: {plain(report_path)}"]
 
 
 def plain(text: str) -> str:

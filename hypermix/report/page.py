@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from hypermix.report import browse, dataset, figure, section
+from hypermix.report import browse, cost, dataset, figure, section
 from hypermix.report.format import count, percent
 from hypermix.report.outcome import OUTCOMES, find_outcome
 
@@ -32,6 +32,7 @@ class ReportData:
         summary: The table ``summary``.
         comparisons: The table ``comparisons``.
         costs: The table ``costs``; augmenters without a language model have no row.
+        spending: What receipts tell beside ``costs``; see `hypermix.report.cost.cost_rows`.
         verdict: What `hypermix.stats` judged.
         synthetic: A sample of synthetic rows with their keys, drawn by the caller.
         n_synthetic_total: How many synthetic rows the sample was drawn from.
@@ -52,6 +53,7 @@ class ReportData:
     summary: pd.DataFrame
     comparisons: pd.DataFrame
     costs: pd.DataFrame
+    spending: pd.DataFrame
     verdict: Mapping[str, Any]
     synthetic: pd.DataFrame
     n_synthetic_total: int
@@ -141,9 +143,10 @@ def _number_words(data: ReportData) -> dict[str, Any]:
         "measure_groups": section.measure_groups(data.summary),
         "difference_figures": _difference_figures(data, outcomes),
         "difference_groups": section.difference_groups(data.comparisons, outcomes),
-        "cost_rows": section.cost_rows(data.costs),
-        "total_cost": section.total_cost(data.costs),
-        "without_llm": section.without_llm(data.runs, data.costs),
+        "cost_rows": cost.cost_rows(data.costs, data.spending),
+        "total_cost": cost.total_cost(data.costs),
+        "cost_notes": cost.cost_notes(data.costs, data.spending),
+        "without_llm": cost.without_llm(data.runs, data.costs),
     }
 
 

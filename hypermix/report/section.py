@@ -9,7 +9,7 @@ import pandas as pd
 
 from hypermix import tables
 from hypermix.report.figure import METRIC, OutcomeKey, group_settings, seed_means
-from hypermix.report.format import count, decimal, dollars, interval, is_defined, p_value, percent, points
+from hypermix.report.format import count, decimal, interval, p_value, percent, points
 from hypermix.report.outcome import find_outcome
 
 Cells = dict[str, Any]
@@ -143,55 +143,6 @@ def difference_groups(comparisons: pd.DataFrame, outcomes: Mapping[OutcomeKey, s
             )
         groups.append({"title": " · ".join(setting), "tests": list(dict.fromkeys(rows["test"])), "rows": words})
     return groups
-
-
-def cost_rows(costs: pd.DataFrame) -> list[Cells]:
-    """Word what each augmenter asked of which language model, and for how much."""
-    return [
-        {
-            "augmenter": record["augmenter"],
-            "llm": record["llm"] if isinstance(record["llm"], str) else "unknown",
-            "paid": count(record["requests_paid"]),
-            "replayed": count(record["requests_replayed"]),
-            "unknown": count(record["requests_unknown"]),
-            "prompt": count(record["prompt_tokens"]),
-            "completion": count(record["completion_tokens"]),
-            "usd": _paid(record),
-            "per_row": _amount(record["usd_per_kept_row"]),
-        }
-        for record in costs.to_dict("records")
-    ]
-
-
-def total_cost(costs: pd.DataFrame) -> str:
-    """Say in one sentence what the experiment cost."""
-    if costs.empty:
-        return "No language model was asked, so nothing was spent on one."
-    known = costs["usd"].dropna()
-    spent = dollars(float(known.sum()))
-    if known.empty:
-        return "What the language models cost is unknown, because the config gives no price."
-    if len(known) < len(costs):
-        lacking = ", ".join(str(name) for name in costs.loc[costs["usd"].isna(), "augmenter"])
-        return f"At least {spent} US dollars. What these cost is unknown: {lacking}."
-    return f"{spent} US dollars for language models in all."
-
-
-def _paid(record: Mapping[Any, Any]) -> str:
-    if not is_defined(record["usd"]) or record["usd"] != 0:
-        return dollars(record["usd"])
-    replayed = record["requests_paid"] == 0 and record["requests_replayed"] > 0
-    return "0.00 (all replayed)" if replayed else "0.00 (runs here)"
-
-
-def _amount(usd: float) -> str:
-    return dollars(usd) if is_defined(usd) else "unknown"
-
-
-def without_llm(runs: pd.DataFrame, costs: pd.DataFrame) -> list[str]:
-    """Return the augmenters that asked no language model, in the order of their runs."""
-    asked = list(costs["augmenter"])
-    return [str(name) for name in dict.fromkeys(runs["augmenter"]) if name not in asked]
 
 
 def experiment_size(runs: pd.DataFrame) -> list[tuple[str, str]]:

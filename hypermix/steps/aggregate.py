@@ -16,11 +16,13 @@ from hypermix import __version__, tables
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
+from hypermix.config.llm import HOSTED_APIS
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, write_table, write_text
 from hypermix.hashing import file_digest
+from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
@@ -28,6 +30,8 @@ from hypermix.steps.provenance import artefact_name
 
 _KINDS = ("metrics", "synthetic", "receipt", "profile")
 _SHOWN_STALE = 3
+_ASKED = ["augmenter", "llm"]
+_DRAW = ["dataset", "subsample", "data_seed", "augmenter"]
 _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
 
 
@@ -52,7 +56,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     methods = {name: config.augmenters[name].method for name in baselines}
     verdict = judge(comparisons, summary, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
-    frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(receipts)}
+    paid = _join_shared(receipts[receipts["llm"].notna()], config)
+    frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(paid)}
     described = {
         "hypermix": __version__,
         # Receipts hold times: with their checksums equal experiments would give other bytes.
@@ -70,6 +75,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
     data = ReportData(
         **frames,
+        spending=_spending(paid, config),
         verdict=verdict,
         synthetic=_sample(rows, config.report.rows),
         n_synthetic_total=len(rows),
@@ -128,12 +134,45 @@ def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     return frame.sort_values(sorting, key=rank, kind="stable").reset_index(drop=True)
 
 
-def _costs(receipts: pd.DataFrame) -> pd.DataFrame:
-    asked = receipts[receipts["llm"].notna()]
-    counts = [name for name in tables.schema("costs").names if name in receipts and name not in ("augmenter", "llm")]
-    sums = asked.groupby(["augmenter", "llm"], sort=True)[[*counts, "rows_kept"]].sum(min_count=1).reset_index()
+def _costs(asked: pd.DataFrame) -> pd.DataFrame:
+    counts = [name for name in tables.schema("costs").names if name in asked and name not in _ASKED]
+    sums = _sum(asked, [*counts, "rows_kept"])
     per_row = sums["usd"] / sums["rows_kept"].where(sums["rows_kept"] > 0)
     return sums.assign(usd_per_kept_row=per_row).loc[:, list(tables.schema("costs").names)]
+
+
+def _spending(asked: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Sum what receipts tell beside the table ``costs``."""
+    sums = _sum(asked, ["usd_paid", "requests_discarded"])
+    return sums.assign(here=[config.llms[name].api not in HOSTED_APIS for name in sums["llm"]]).loc[:, list(SPENDING)]
+
+
+def _sum(asked: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Add receipts up by augmenter and language model. A sum with an unknown price is unknown."""
+    columns = [*_ASKED, *names]
+    groups = [
+        {**dict(zip(_ASKED, key, strict=True)), **group[list(names)].sum(skipna=False)}
+        for key, group in asked.groupby(_ASKED, sort=True)
+    ]
+    return pd.DataFrame(groups, columns=columns)
+
+
+def _join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Make one receipt of those of trials that share a draw, since the same answers are behind them."""
+    shared = receipts["augmenter"].isin([name for name, one in config.augmenters.items() if one.draw == "data_seed"])
+    joined = [_join(group) for _, group in receipts[shared].groupby(_DRAW, sort=False)]
+    return pd.concat([receipts[~shared], *joined]) if joined else receipts
+
+
+def _join(trials: pd.DataFrame) -> pd.DataFrame:
+    first, paid = trials.head(1), trials["requests_paid"].sum()
+    answers = first["requests_paid"] + first["requests_replayed"]
+    return first.assign(
+        requests_paid=paid,
+        requests_replayed=(answers - paid).clip(lower=0),
+        requests_unknown=trials["requests_unknown"].max(),
+        usd_paid=trials["usd_paid"].sum(skipna=False),
+    )
 
 
 def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:

@@ -7,13 +7,13 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
-from hypermix.augment.base import AUGMENTERS
+from hypermix.augment.base import AUGMENTERS, Augmenter
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
@@ -21,7 +21,7 @@ from hypermix.errors import AugmentError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.llm.client import Client, Usage
 from hypermix.llm.price import Rate
-from hypermix.records import Example, SyntheticRow, Task
+from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
 from hypermix.steps.rows import Rows
@@ -54,29 +54,23 @@ def run(
         LlmError: If the endpoint gives no answer.
     """
     started = time.perf_counter()
-    parts = json.loads(slice_json)
-    seeds = {name: int(keys[name]) for name in ("data_seed", "trial")}
-    drawn = read_provenance(train)
-    labels = drawn["labels"]
-    examples = [Example(*row) for row in read_table(train, "train").itertuples(index=False, name=None)]
-    task = _word_task(parts, labels)
-    build = AUGMENTERS.get(parts["augmenter"]["method"])
-    seed = seeds["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
+    work = open_work(keys, slice_json, train)
+    parts, labels = work.parts, work.drawn["labels"]
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = build(parts["augmenter"], task, takes)
-        words = _check_words(client, task, parts["augmenter"]) if client else None
-        draw = Rows(augmenter, examples, seed, client).make()
-    wanted, kept = augmenter.n_rows(len(examples)), sum(row.kept for row in draw.rows)
+        augmenter = work.build(takes)
+        words = _check_words(client, work.task, parts["augmenter"]) if client else None
+        draw = Rows(augmenter, work.examples, work.seed, client).make()
+    wanted, kept = augmenter.n_rows(len(work.examples)), sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
         )
     model = dict(client.llm.identity) if client else None
-    more = {"labels": labels, "short": drawn["short"], "model": model, "words": words}
+    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
     if takes is not None:
         more["abilities"] = asdict(takes)
-    provenance = describe("augment", slice_json, {**keys, **seeds}, {"train": train}, **more)
+    provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, {"train": train}, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(draw.rows, llm)), provenance)
     counted = {"rows_wanted": wanted, "rows_kept": kept, "requests_discarded": draw.discarded}
@@ -86,6 +80,46 @@ def run(
         tables.from_columns("receipt", {name: [value] for name, value in {"llm": llm, **receipt}.items()}),
         provenance,
     )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one draw is made from.
+
+    Attributes:
+        parts: The slice of `augment`.
+        drawn: The provenance of the subsample.
+        examples: Its train rows.
+        task: The wording of the dataset.
+        seed: The seed of the draw.
+    """
+
+    parts: Mapping[str, Any]
+    drawn: Mapping[str, Any]
+    examples: Sequence[Example]
+    task: Task
+    seed: int
+
+    def build(self, takes: Abilities | None) -> Augmenter:
+        """Return the augmenter, for a language model with these abilities."""
+        settings = self.parts["augmenter"]
+        return AUGMENTERS.get(settings["method"])(settings, self.task, takes)
+
+
+def open_work(keys: Mapping[str, str], slice_json: str, train: Path) -> Work:
+    """Read what one draw is made from; see `run`.
+
+    Raises:
+        AugmentError: If the config has words for labels that the dataset lacks.
+    """
+    parts, drawn = json.loads(slice_json), read_provenance(train)
+    examples = [Example(*row) for row in read_table(train, "train").itertuples(index=False, name=None)]
+    seed = _seeds(keys)["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
+    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed)
+
+
+def _seeds(keys: Mapping[str, str]) -> dict[str, int]:
+    return {name: int(keys[name]) for name in ("data_seed", "trial")}
 
 
 def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:

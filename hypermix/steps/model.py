@@ -23,7 +23,7 @@ from hypermix.llm.local import backend as local
 from hypermix.llm.local.backend import open_local
 from hypermix.llm.local.files import local_files, local_identity
 from hypermix.llm.price import Rate
-from hypermix.llm.probe import find_abilities
+from hypermix.llm.probe import find_abilities, recall_abilities
 from hypermix.llm.remote import open_remote, read_key
 from hypermix.llm.store import Answer, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities
@@ -31,6 +31,7 @@ from hypermix.records import CHAT, COMPLETIONS, Abilities
 HERE = ("embedded", "transformers")
 """The APIs of models that run here and cost nothing."""
 
+_ABILITIES_HERE = {"embedded": embedded.ABILITIES, "transformers": local.ABILITIES}
 _SLACK = 60.0
 _LONGEST_BATCH = 26 * 3600.0
 
@@ -74,12 +75,23 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
         LlmError: If it has to be asked and gives no answer.
     """
     if llm["api"] in HERE:
-        return local.ABILITIES if llm["api"] == "transformers" else embedded.ABILITIES
+        return _ABILITIES_HERE[llm["api"]]
     if llm["api"] != "batch":
-        return find_abilities(client, CHAT if llm["api"] == "chat" else COMPLETIONS)
+        return find_abilities(client, main_path(llm))
     # A batch may take a day: its endpoint is asked directly.
     with Client(_hosted(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as direct:
-        return find_abilities(direct, CHAT)
+        return find_abilities(direct, main_path(llm))
+
+
+def known_abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Abilities | None:
+    """Return what a language model takes, as far as that is known without asking it; None if it is not."""
+    known = _ABILITIES_HERE.get(llm["api"])
+    return known or recall_abilities(_hosted(llm, runtime), open_store(llm, runtime), main_path(llm))
+
+
+def main_path(llm: Mapping[str, Any]) -> str:
+    """Return the API that a language model is asked by for rows."""
+    return CHAT if llm["api"] in ("chat", "batch") else COMPLETIONS
 
 
 def ledger_path(runtime: Mapping[str, Any]) -> Path:

@@ -349,3 +349,36 @@ def test_process_ends_with_the_status(config: Path) -> None:
     for words, status in ((["config", "check"], 0), (["config", "check", "gone.yaml"], 1)):
         ended = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, check=False)
         assert ended.returncode == status
+
+
+# plan
+
+
+def test_plan_of_no_language_model_is_told(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan"]) == 0
+    told = capsys.readouterr().out
+    assert told == "No augmenter of the experiment asks a language model: nothing will be spent on one.\n"
+
+
+def test_plan_tells_what_is_not_there_yet(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = """
+    llms: {far: {api: chat, model: any, base_url: "https://model.example/v1"}}
+    augmenters: {mix: {method: gpt3mix, llm: far}}
+    """
+    overlay = write(config.parent / "mix.yaml", text)
+    before = sorted(config.parent.parent.rglob("*"))
+    assert main(["plan", str(config), str(overlay)]) == 0
+    told = capsys.readouterr().out
+    assert "2 of 2 draws of rows are not there yet" in told
+    assert "snakemake --cores 2 --until subsample" in told
+    assert "far: the config gives no price" in told
+    assert max(map(len, told.splitlines())) <= 60
+    assert sorted(config.parent.parent.rglob("*")) == before
+
+
+def test_plan_of_a_wrong_config_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(write(config.parent / "bad.yaml", "augmentors: {}"))]) == 1
+    assert capsys.readouterr().out == ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hypermix.errors import ArtefactError
 from hypermix.report.console import COLUMNS, plain, summary_lines
-from tests.report_data import make_comparisons, make_runs, make_verdict
+from tests.report_data import make_comparisons, make_costs, make_runs, make_verdict
 
 
 def verdict(**changes: Any) -> dict[str, Any]:
@@ -19,6 +19,18 @@ def test_headline_is_first_path_last() -> None:
     lines = summary_lines(verdict(), "results/aggregate/report.html")
     assert lines[0] == verdict()["headline"]
     assert lines[-1] == "Report: results/aggregate/report.html"
+
+
+def test_cost_stands_before_the_path() -> None:
+    lines = summary_lines(verdict(), "report.html", make_costs())
+    assert lines[-2:] == [
+        "Cost: At least 0.08 US dollars. What these cost is unknown: gpt3mix-lab.",
+        "Report: report.html",
+    ]
+
+
+def test_no_cost_has_no_line() -> None:
+    assert summary_lines(verdict(), "report.html", make_costs().head(1)) == summary_lines(verdict(), "report.html")
 
 
 def test_each_verdict_has_one_line() -> None:

@@ -217,7 +217,17 @@ def test_many_methods_and_labels_fit() -> None:
 
 def test_unknown_price_is_told(html: str) -> None:
     assert "What these cost is unknown: gpt3mix-lab." in html
-    assert "0.00 (runs here)" in html
+    assert '<b>0.00</b><span class="of">runs here</span>' in html
+
+
+def test_answers_of_no_use_have_their_share(html: str) -> None:
+    assert '<td class="number">41<span class="of">3.2 %</span></td>' in html
+
+
+def test_what_was_paid_this_time_is_told_and_what_may_have_been(html: str) -> None:
+    costs = html[html.index('id="costs"') :]
+    assert "0.06 US dollars of it were paid when these rows were made; the rest is the price of answers" in costs
+    assert "1 request was sent without an answer being stored" in costs
 
 
 def test_no_costs_make_no_table() -> None:

@@ -5,46 +5,7 @@ import pytest
 from hypermix import tables
 from hypermix.errors import ArtefactError
 from hypermix.report import section
-from tests.report_data import make_comparisons, make_costs, make_runs, make_summary, make_verdict
-
-
-def test_runs_here_cost_nothing() -> None:
-    assert section.cost_rows(make_costs())[0]["usd"] == "0.00 (runs here)"
-
-
-def test_replayed_requests_say_so() -> None:
-    costs = make_costs().head(1).assign(requests_paid=0, requests_replayed=96)
-    assert section.cost_rows(costs)[0]["usd"] == "0.00 (all replayed)"
-
-
-def test_paid_requests_show_dollars() -> None:
-    row = section.cost_rows(make_costs())[1]
-    assert (row["usd"], row["per_row"], row["unknown"]) == ("0.08", "0.000071", "1")
-
-
-def test_missing_price_is_unknown() -> None:
-    row = section.cost_rows(make_costs())[2]
-    assert row["usd"] == row["per_row"] == "unknown"
-
-
-def test_total_names_what_is_unknown() -> None:
-    assert section.total_cost(make_costs()) == "At least 0.08 US dollars. What these cost is unknown: gpt3mix-lab."
-
-
-def test_total_of_known_prices() -> None:
-    assert section.total_cost(make_costs().head(2)) == "0.08 US dollars for language models in all."
-
-
-def test_total_without_any_price() -> None:
-    assert "is unknown, because the config gives no price" in section.total_cost(make_costs().tail(1))
-
-
-def test_no_llm_means_no_cost() -> None:
-    assert section.total_cost(make_costs().iloc[:0]).startswith("No language model was asked")
-
-
-def test_augmenters_without_llm_are_named() -> None:
-    assert section.without_llm(make_runs(), make_costs()) == ["none", "duplicate", "eda"]
+from tests.report_data import make_comparisons, make_runs, make_summary, make_verdict
 
 
 def test_sizes_have_matching_nouns() -> None:

@@ -86,18 +86,44 @@ def test_costs_of_no_language_model_are_empty(controls: Chain) -> None:
 
 @pytest.mark.parametrize(
     ("usd", "kept", "total", "per_row"),
-    [([1.0, 0.5], [2, 4], 1.5, 0.25), ([None, None], [2, 4], None, None), ([1.0, 0.5], [0, 0], 1.5, None)],
+    [
+        ([1.0, 0.5], [2, 4], 1.5, 0.25),
+        ([None, None], [2, 4], None, None),
+        ([1.0, None], [2, 4], None, None),
+        ([1.0, 0.5], [0, 0], 1.5, None),
+    ],
 )
 def test_price_of_a_row_is_worked_out(
     controls: Chain, usd: list[float | None], kept: list[int], total: float | None, per_row: float | None
 ) -> None:
     drawn = [key for key in controls.runs if key["augmenter"] == "duplicate"]
     for key, cost, rows in zip(drawn, usd, kept, strict=True):
-        rewrite_receipt(controls, key, llm="paid", usd=cost, rows_kept=rows, requests_paid=10)
+        rewrite_receipt(controls, key, llm="local", usd=cost, rows_kept=rows, requests_paid=10)
     costs = read_table(controls.aggregate()["costs"], "costs")
     assert costs["requests_paid"].tolist() == [20]
     found = costs[["usd", "usd_per_kept_row"]].astype(object)
     assert found.where(found.notna(), None).to_numpy().tolist() == [[total, per_row]]
+
+
+def test_trials_that_share_a_draw_count_once(make_chain: MakeChain) -> None:
+    shared = {"duplicate": {"draw": "data_seed"}, "mix": None}
+    chain = make_chain(seeds={"data": [11], "trials": [7, 8]}, augmenters=shared, **{"except": []})
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    first, second = (key for key in chain.runs if key["augmenter"] == "duplicate")
+    told = {"llm": "local", "usd": 2.0, "rows_kept": 8, "prompt_tokens": 100, "requests_discarded": 2}
+    # Both jobs ran at once: the second one paid for what the first one had not asked yet.
+    rewrite_receipt(chain, first, **told, requests_paid=7, requests_replayed=3, usd_paid=1.4, requests_unknown=1)
+    rewrite_receipt(chain, second, **told, requests_paid=3, requests_replayed=7, usd_paid=0.6, requests_unknown=1)
+    (costs,) = read_table(chain.aggregate()["costs"], "costs").to_dict("records")
+    assert (costs["requests_paid"], costs["requests_replayed"], costs["requests_unknown"]) == (10, 0, 1)
+    assert (costs["usd"], costs["usd_per_kept_row"], costs["prompt_tokens"]) == (2.0, 0.25, 100)
+    page = chain.aggregated()["report"].read_text(encoding="utf-8")
+    assert "2.00 US dollars for language models in all." in page
+    assert "of it were paid" not in page
+    assert '2<span class="of">20.0 %</span>' in page
 
 
 def rewrite_receipt(chain: Chain, key: Key, **changes: Any) -> None:

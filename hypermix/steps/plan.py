@@ -1,0 +1,199 @@
+"""plan: what an experiment will ask of language models, told before anything is spent. Nothing is sent or written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypermix.config import experiment
+from hypermix.config.model import Config
+from hypermix.errors import LlmError
+from hypermix.files import read_provenance
+from hypermix.llm.backend import Backend
+from hypermix.llm.client import Llm
+from hypermix.llm.embedded import embedded_identity, packaged_file
+from hypermix.llm.ledger import Caps, Ledger
+from hypermix.llm.price import Tokens, most_completion
+from hypermix.llm.probe import MOST_PROBES, all_abilities, first_probe
+from hypermix.records import Abilities
+from hypermix.report.forecast import Account, Amount, Forecast, Line, Model, Span
+from hypermix.steps.augment import open_work
+from hypermix.steps.model import HERE, known_abilities, ledger_path, main_path, open_llm, open_store
+from hypermix.steps.rehearsal import Asked, Count, rehearse
+
+PROBE = "(probe)"
+"""What stands in the place of an augmenter for the requests that find out what an endpoint takes."""
+
+_COUNTED = ("rows", "stored", "followed")
+_DRAW = ("dataset", "subsample", "data_seed")
+_AUGMENTATION = (*_DRAW, "augmenter", "trial")
+
+
+@dataclass
+class _Talker:
+    """A language model of the experiment.
+
+    Attributes:
+        asked: Who is asked, and what was counted so far.
+        path: The API for rows.
+        takes: What it takes.
+        assumed: Whether that is not known yet.
+        here: Whether it runs here.
+    """
+
+    asked: Asked
+    path: str
+    takes: Abilities
+    assumed: bool
+    here: bool
+
+
+def forecast(config: Config) -> Forecast:
+    """Tell what the runs of an experiment will ask that the store does not have.
+
+    Args:
+        config: The config.
+
+    Raises:
+        AugmentError: If an augmenter could not work with what it is given.
+        LlmError: If a model that runs here cannot be found.
+    """
+    return _Plan(config).tell()
+
+
+class _Plan:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._talkers: dict[str, _Talker] = {}
+        self._counts: dict[tuple[str, str], list[Count]] = {}
+        self._rows: dict[tuple[str, Path, int], int] = {}
+        self._missing: set[Path] = set()
+        self._draws: set[Path] = set()
+
+    def tell(self) -> Forecast:
+        for key in _augmentations(self._config):
+            self._count(key)
+        models = {name: self._describe(name) for name in self._talkers}
+        return Forecast(self._lines(), models, len(self._missing), len(self._draws), self._account())
+
+    def _count(self, key: Mapping[str, Any]) -> None:
+        """Count one augmentation, if its rows are drawn."""
+        config, augmenter = self._config, str(key["augmenter"])
+        slice_json = experiment.augment_slice(config, str(key["dataset"]), augmenter)
+        name = json.loads(slice_json)["llm"]["name"]
+        talker = self._talker(name, augmenter, json.loads(slice_json)["llm"])
+        train = Path(config.results, "subsample", *(f"{part}={key[part]}" for part in _DRAW), "train.parquet")
+        self._draws.add(train)
+        if not _is_current(config, train, str(key["dataset"])):
+            self._missing.add(train)
+            return
+        work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, train)
+        counts = self._counts.setdefault((augmenter, name), [])
+        same = (slice_json, train, work.seed)
+        if same in self._rows:  # the same questions: the first of them pays for all
+            counts.append(Count(self._rows[same]))
+            return
+        counts.append(rehearse(work, work.build(talker.takes), talker.asked))
+        self._rows[same] = counts[-1].rows
+
+    def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:
+        if name not in self._talkers:
+            runtime = experiment.augment_runtime(self._config, augmenter, 1)
+            takes = known_abilities(llm, runtime)
+            asked = Asked(_name_llm(llm, runtime), open_store(llm, runtime))
+            path = main_path(llm)
+            self._talkers[name] = _Talker(
+                asked, path, takes or all_abilities(path), assumed=takes is None, here=llm["api"] in HERE
+            )
+        return self._talkers[name]
+
+    def _lines(self) -> list[Line]:
+        lines = [self._line(augmenter, name, counts) for (augmenter, name), counts in self._counts.items()]
+        unknown = [name for name, talker in self._talkers.items() if talker.assumed and self._of(name)]
+        return [*(self._line(PROBE, name, [_count_probe(self._talkers[name])]) for name in unknown), *lines]
+
+    def _line(self, augmenter: str, name: str, counts: list[Count]) -> Line:
+        asked = self._talkers[name].asked
+        amount = sum((asked.amount(count.low, count.high) for count in counts), Amount())
+        rows, stored, followed = (sum(getattr(count, part) for count in counts) for part in _COUNTED)
+        return Line(augmenter, name, rows, stored, amount, _price(asked.llm, amount), followed)
+
+    def _describe(self, name: str) -> Model:
+        talker, price = self._talkers[name], getattr(self._config.llms[name], "price", None)
+        paths = {path for counts in self._of(name) for count in counts for path in count.high}
+        return Model(
+            here=talker.here,
+            price=None if price is None else (price.input, price.output),
+            as_of="" if price is None else price.as_of.isoformat(),
+            source=None if price is None else price.source,
+            assumed=talker.assumed,
+            guessed=any(talker.asked.rate(path) is None for path in paths),
+        )
+
+    def _of(self, name: str) -> list[list[Count]]:
+        return [counts for (_, llm), counts in self._counts.items() if llm == name]
+
+    def _account(self) -> Account | None:
+        """Return the budget with what is spent of it, by the experiment's own account."""
+        if all(talker.here for talker in self._talkers.values()):
+            return None
+        runtime = {"cache": self._config.cache, "results": self._config.results}
+        spent = Ledger(ledger_path(runtime), Caps()).spent()
+        budget = self._config.budget
+        caps = {"usd": budget.usd, "requests": budget.requests, "tokens": budget.tokens}
+        return Account(
+            {name: cap for name, cap in caps.items() if cap is not None},
+            {name: getattr(spent, name) for name in caps},
+        )
+
+
+def _augmentations(config: Config) -> list[dict[str, Any]]:
+    """List what asks a language model; runs that differ in the classifier share it."""
+    asking = [key for key in experiment.runs(config) if getattr(config.augmenters[str(key["augmenter"])], "llm", None)]
+    keys = dict.fromkeys(tuple(key[part] for part in _AUGMENTATION) for key in asking)
+    return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]
+
+
+def _is_current(config: Config, train: Path, dataset: str) -> bool:
+    """Tell whether rows are drawn, and with the settings of the config: else they will be drawn anew."""
+    if not train.is_file():
+        return False
+    made = read_provenance(train).get("slices", {})
+    wanted = {"prepare": experiment.prepare_slice(config, dataset), "subsample": experiment.subsample_slice(config)}
+    return all(made.get(stage) == json.loads(slice_json) for stage, slice_json in wanted.items())
+
+
+def _name_llm(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
+    """Return what a language model is called in requests; a packaged one is not joined for it."""
+    if llm["api"] == "transformers":
+        try:
+            return open_llm(llm, {**runtime, "offline": True})
+        except LlmError:  # its files are not here, so neither are its answers
+            return Llm(llm["model"], {}, _open_nothing)
+    packaged = packaged_file(llm["model"]) if llm["api"] == "embedded" else None
+    if packaged is None:
+        return open_llm(llm, runtime)
+    file, sha256 = packaged
+    return Llm(Path(file).stem, embedded_identity(sha256, llm["context"], llm["slots"]), _open_nothing)
+
+
+def _open_nothing() -> AbstractContextManager[Backend]:
+    raise LlmError("a plan asks nothing; run snakemake")
+
+
+def _count_probe(talker: _Talker) -> Count:
+    question, count = talker.asked.llm.question(first_probe(talker.path)), Count()
+    count.low[talker.path].add(question, 1)
+    count.high[talker.path].add(question, most_completion(question.body), times=MOST_PROBES)
+    return count
+
+
+def _price(llm: Llm, amount: Amount) -> Span | None:
+    if llm.rate is None:
+        return None
+    ends = [Tokens(int(getattr(amount.prompt, end)), int(getattr(amount.completion, end))) for end in ("low", "high")]
+    return Span(*map(llm.rate.usd, ends))
