@@ -19,6 +19,7 @@ from hypermix.llm.backend import Backend, Refusal
 from hypermix.llm.claim import Claim
 from hypermix.llm.price import Rate, Tokens
 from hypermix.llm.store import Answer, Question, Record, RequestStore
+from hypermix.llm.usage import Usage
 from hypermix.records import Choice, Completion, Request
 
 _LOG = logging.getLogger(__name__)
@@ -51,33 +52,6 @@ class Llm:
     def question(self, request: Request) -> Question:
         """Return a request as it is sent to this model, and stored."""
         return Question(self.identity, request.path, {"model": self.name, **self.extra, **request.body}, request.sample)
-
-
-@dataclass
-class Usage:
-    """What a job asked for.
-
-    Attributes:
-        paid: Requests that were sent and answered.
-        replayed: Requests that the store answered; another process may have asked for the answer meanwhile.
-        unknown: Requests behind all answers that were sent and perhaps paid, and whose own answers are lost.
-        tokens: Tokens behind all answers, paid and replayed.
-        tokens_paid: Those that were paid now.
-    """
-
-    paid: int = 0
-    replayed: int = 0
-    unknown: int = 0
-    tokens: Tokens = field(default_factory=Tokens)
-    tokens_paid: Tokens = field(default_factory=Tokens)
-
-    def add(self, other: Usage) -> None:
-        """Add what else was asked for."""
-        self.paid += other.paid
-        self.replayed += other.replayed
-        self.unknown += other.unknown
-        self.tokens += other.tokens
-        self.tokens_paid += other.tokens_paid
 
 
 class Client:
@@ -340,7 +314,7 @@ class Client:
                     claim.lose(outcome.unknown)
                 else:
                     claim.withdraw()
-            if outcome.fatal or outcome.filtered:
+            if outcome.fatal or not outcome.unsent:  # else the job ends, and something else says why
                 self._give(tag, outcome, Usage())
             return
         if backend.remembers:
@@ -384,7 +358,7 @@ def _read(record: Record, *, paid: bool) -> tuple[Completion, Usage]:
             f"what the store holds under {question.key} is no answer; it was stored by another program or version: "
             "delete this file, and run again"
         ) from None
-    return found, Usage(int(paid), int(not paid), answer.unknown, used, used if paid else Tokens())
+    return found, Usage(int(paid), int(not paid), answer.unknown, used, used if paid else Tokens(), int(not used.total))
 
 
 def _read_pieces(response: str) -> list[bytes]:

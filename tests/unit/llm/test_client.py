@@ -17,12 +17,13 @@ import pytest
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.backend import Backend, Refusal
-from hypermix.llm.client import Client, Llm, Usage
+from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.price import Tokens
 from hypermix.llm.remote import open_remote
 from hypermix.llm.store import Answer, Question, RequestStore, request_key
+from hypermix.llm.usage import Usage
 from hypermix.records import COMPLETIONS, Request
 from tests.gguf import CONTEXT
 from tests.loopback import Loopback, Reply, completion, refusal
