@@ -14,7 +14,7 @@ import pytest
 
 from hypermix.errors import ServerError
 from hypermix.hashing import digest, file_digest
-from hypermix.llm import local_files as module
+from hypermix.llm.local import files as module
 from hypermix.llm.local.files import local_files, local_identity
 from tests.hub import INVALID_TOKEN, HubServer, Repository, hub
 

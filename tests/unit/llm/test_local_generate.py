@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from hypermix.errors import LlmError
-from hypermix.llm import local_generate
+from hypermix.llm.local import generate as local_generate
 from hypermix.llm.local.generate import Draw, Generator, Step, _cut_tail, _gumbel, _Sampler, _signed, _splitmix
 from tests.unit.llm.local_models import folder, gpt2, llama, one_thread
 

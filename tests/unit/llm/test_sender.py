@@ -78,7 +78,7 @@ def test_all_are_answered_and_no_more_than_the_width_at_once(server: Loopback) -
         f"row {number}" for number in range(60)
     ]
     assert set(server.asked().values()) == {1}
-    assert server.most == 8
+    assert 4 < server.most <= 8
 
 
 def test_it_starts_gently(server: Loopback) -> None:

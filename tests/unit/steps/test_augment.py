@@ -172,7 +172,7 @@ def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
     chain.prepare()
     key = chain.key("mix")
     chain.subsample(key)
-    with pytest.raises(LlmError, match=r"a request was refused: .*raise the llm's context"):
+    with pytest.raises(LlmError, match=r"a request is too long: .*raise the llm's context"):
         chain.augment(key)
 
 

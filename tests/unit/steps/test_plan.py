@@ -157,8 +157,8 @@ def test_prompts_are_2_to_6_bytes_a_token(make: Make, speaker: Speaker) -> None:
     ("api", "source", "more", "low"),
     [
         ("completions", "hard", 0, 4),
-        ("completions", "logprobs", 40, 4),
-        ("completions", "classify", 41, 8),
+        ("completions", "logprobs", 12, 4),
+        ("completions", "classify", 13, 8),
         ("completions", "scoring", 2, 12),
         ("completions", "vote", 1, 8),
         ("chat", "logprobs", 0, 4),
