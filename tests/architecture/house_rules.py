@@ -225,6 +225,9 @@ def broad_handlers(sources: Iterable[Source]) -> Iterator[str]:
 
 
 def _is_broad(node: ast.ExceptHandler) -> bool:
+    last = node.body[-1]
+    if isinstance(last, ast.Raise) and last.exc is None:
+        return False  # it tidies up and hides nothing
     if node.type is None:
         return True
     kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]

@@ -265,6 +265,12 @@ def test_broad_handler_is_found(kind: str) -> None:
     assert "catches everything" in breaches(house_rules.broad_handlers(made_up(text * 2, house_rules.MAY_CATCH_ALL)))
 
 
+def test_tidying_up_is_no_catching() -> None:
+    text = "try:\n    f()\nexcept BaseException:\n    g()\n    {}\n"
+    assert not breaches(house_rules.broad_handlers(made_up(text.format("raise"))))
+    assert "catches everything" in breaches(house_rules.broad_handlers(made_up(text.format("raise OSError"))))
+
+
 @pytest.mark.parametrize(
     "text", ["eval('1')", "exec('x')", "import pickle", "from joblib import load", "pd.read_pickle(p)"]
 )
