@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def _check_hosted(asked: Asked, *, again: bool, today: date) -> tuple[list[Findi
     try:
         key = _read_key(asked)
     except LlmError as error:
-        return [read_error(about, error)], None
+        return [_tell_no_key(asked, error)], None
     found = [Finding("ok", about, _tell_key(asked, key))]
     url = asked.llm["base_url"]
     try:
@@ -168,6 +168,15 @@ def _read_key(asked: Asked) -> str:
     if place is not None and place["file"] is not None and not _is_file(place["file"]):
         raise LlmError(f"llms.{asked.name}.key.file names no file; write the path of the file with the key there")
     return read_key(place, asked.llm["base_url"], KEY_VARIABLE, KEY_FILE)
+
+
+def _tell_no_key(asked: Asked, error: LlmError) -> Finding:
+    told, mark, advice = str(error).partition(": set ")
+    if mark:
+        return Finding("to do", asked.about, told, f"set {advice}")
+    finding = read_error(asked.about, error)
+    todo = finding.todo or f"put it there, or name another place with llms.{asked.name}.key"
+    return replace(finding, todo=todo)
 
 
 def _is_file(path: str) -> bool:
@@ -253,7 +262,7 @@ def _with_nearest(finding: Finding, catalog: Catalog, model: str) -> Finding:
         return finding
     nearest = catalog.nearest(model)
     hint = f"did you mean {nearest!r}?" if nearest else f"its {len(catalog.models)} models have other names"
-    return Finding(finding.level, finding.about, finding.told, f"{finding.todo} ({hint})")
+    return replace(finding, todo=f"{finding.todo} ({hint})")
 
 
 def _check_price(asked: Asked) -> Finding:
