@@ -278,7 +278,7 @@ def _tell_limits(asked: Asked) -> Finding:
     limits = asked.runtime["llm"]["limits"]
     minute = {"requests": limits["requests_per_min"], "tokens": limits["tokens_per_min"]}
     told = [f"{most:g} {unit} a minute" for unit, most in minute.items() if most is not None]
-    listed = ", ".join([f"{limits['concurrency']} requests at once", *(told or ["none a minute"])])
+    listed = ", ".join([f"{limits['concurrency']} requests at once", *(told or ["no limit a minute"])])
     return Finding("ok", asked.about, f"limits: {listed}")
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -27,14 +23,11 @@ from hypermix.steps.doctor.models import Asked, asked_llms, check_budget, check_
 from hypermix.steps.doctor.reach import within
 from hypermix.steps.doctor.sources import check_classifier, check_dataset
 from hypermix.steps.model import ledger_path
-from tests.architecture.source import ROOT
-from tests.hub import Repository, hub
 from tests.loopback import Reply, refusal
 from tests.unit.llm.conftest import Thread
 from tests.unit.steps.listing import KEY, PRICE, Listing, listing, takes_all
 
 TODAY = date(2026, 11, 22)
-MINI = {"none": {"method": "none"}}
 Make = Callable[..., Config]
 
 
@@ -178,7 +171,7 @@ def test_cap_that_is_met_sends_nothing(make: Make, server: Listing) -> None:
 def test_limits_are_told(make: Make) -> None:
     found = examine(make(**near(limits={"requests_per_min": 500, "concurrency": 3})))
     assert "limits: 3 requests at once, 500 requests a minute" in told(found)
-    assert "limits: 8 requests at once, none a minute" in told(examine(make()))
+    assert "limits: 8 requests at once, no limit a minute" in told(examine(make()))
 
 
 # Its key.
@@ -274,24 +267,25 @@ def test_what_hangs_is_left_alone() -> None:
         within(5.0, lambda: (_ for _ in ()).throw(ConfigError("no")))
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        refusal(404),
-        refusal(403),
-        refusal(500),
-        Reply("<html>"),
-        Reply("[]"),
-        Reply('{"data": 7}'),
-        Reply('{"data": [{"name": "tiny"}]}'),
-        Reply('{"data": []}'),
-        Reply("[" * 100_000),
-        Reply("", 302, headers={"location": "http://127.0.0.1:9/"}),
-    ],
-)
-def test_server_without_a_list_is_not_blamed(make: Make, server: Listing, page: Reply) -> None:
-    server.page = page
-    assert levels(examine(make())) == {"ok"}
+PAGES = [
+    refusal(404),
+    refusal(403),
+    refusal(500),
+    Reply("<html>"),
+    Reply("[]"),
+    Reply('{"data": 7}'),
+    Reply('{"data": [{"name": "tiny"}]}'),
+    Reply('{"data": []}'),
+    Reply("[" * 100_000),
+    Reply("", 302, headers={"location": "http://127.0.0.1:9/"}),
+]
+
+
+def test_server_without_a_list_is_not_blamed(make: Make, server: Listing) -> None:
+    for page in PAGES:
+        server.page = page
+        assert levels(examine(make())) == {"ok"}
+    assert len(server.looks) == len(PAGES)
 
 
 # Its model.
@@ -312,28 +306,27 @@ def test_model_that_is_not_there_is_to_be_mended(make: Make, server: Listing) ->
     assert one.todo.endswith("(did you mean 'tiny-2'?)")
 
 
-@pytest.mark.parametrize("listed", ["tiny", "models/tiny", "tiny:latest"])
-def test_listed_model_is_known(make: Make, server: Listing, listed: str) -> None:
-    server.models = [{"id": listed}]
-    assert levels(examine(make())) == {"ok"}
+def test_listed_model_is_known(make: Make, server: Listing) -> None:
+    for listed in ("tiny", "models/tiny", "tiny:latest"):
+        server.models = [{"id": listed}]
+        assert levels(examine(make())) == {"ok"}
 
 
-@pytest.mark.parametrize("as_seconds", [False, True])
-@pytest.mark.parametrize(("days", "warns"), [(61, False), (60, True), (0, True), (-3, True)])
-def test_model_that_expires_is_a_warning(make: Make, server: Listing, days: int, warns: bool, as_seconds: bool) -> None:
-    end = TODAY + timedelta(days=days)
-    moment = datetime(end.year, end.month, end.day, 12, tzinfo=UTC)
-    server.models = [{"id": "tiny", "shutdown_date": int(moment.timestamp()) if as_seconds else end.isoformat()}]
-    found = examine(make())
-    assert (levels(found) == {"ok", "warning"}) is warns
-    if warns:
-        assert warned(found).told == f"tiny is shut down on {end.isoformat()}, in {max(days, 0)} days"
+def test_model_that_expires_is_a_warning(make: Make, server: Listing) -> None:
+    for days, left in ((60, 60), (1, 1), (0, 0), (-3, 0)):
+        end = TODAY + timedelta(days=days)
+        seconds = int(datetime(end.year, end.month, end.day, 12, tzinfo=UTC).timestamp())
+        for day in (end.isoformat(), seconds):
+            server.models = [{"id": "tiny", "shutdown_date": day}]
+            assert warned(examine(make())).told == f"tiny is shut down on {end.isoformat()}, in {left} days"
 
 
-@pytest.mark.parametrize("day", ["soon", 1e300, True, [], {}, ""])
-def test_day_that_is_none_is_left_out(make: Make, server: Listing, day: object) -> None:
-    server.models = [{"id": "other", "shutdown_date": day}, {"id": "tiny", "shutdown_date": None}]
-    assert levels(examine(make())) == {"ok"}
+def test_model_that_lives_for_long_is_none(make: Make, server: Listing) -> None:
+    # Of other models, and of days that are none, nothing is told.
+    other = {"id": "other", "shutdown_date": TODAY.isoformat()}
+    for day in ((TODAY + timedelta(days=61)).isoformat(), None, "soon", "", 1e300, [], {}):
+        server.models = [other, {"id": "tiny", "shutdown_date": day}]
+        assert levels(examine(make())) == {"ok"}
 
 
 # What it takes.
@@ -468,73 +461,6 @@ def test_encoder_of_a_classifier(make: Make, model: str, level: str) -> None:
     assert model in found.told
 
 
-HUB = """
-import json, sys
-from pathlib import Path
-from hypermix.config.load import load_config
-from hypermix.steps.doctor.sources import check_classifier, check_dataset
-raw = json.loads(sys.stdin.read())
-config = load_config(raw)
-found = [check_dataset(config, name) for name in config.datasets]
-found += [check_classifier(config, name) for name in config.classifiers]
-print(json.dumps([[one.level, one.about, one.told, one.todo] for one in found]))
-"""
-
-
-def ask_of_hub(folder: Path, **environment: str) -> dict[str, tuple[str, str]]:
-    names = {"there": "acme/reviews", "gone": "acme/none", "barred": "acme/gated", "odd": "acme/broken"}
-    raw: dict[str, Any] = {
-        "datasets": {name: {"source": "hub", "path": path} for name, path in names.items()},
-        "classifiers": {f"c-{name}": {"method": "finetune", "model": path} for name, path in names.items()},
-        "augmenters": MINI,
-    }
-    raw["datasets"]["branch"] = {"source": "hub", "path": "acme/reviews", "revision": "no-such-branch"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    settings = {"HF_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", HUB], input=json.dumps(raw), env={**kept, **settings}, cwd=folder,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return {about: (level, f"{told}; {todo}") for level, about, told, todo in json.loads(done.stdout)}
-
-
-def test_hub_is_asked_and_nothing_is_downloaded(tmp_path: Path) -> None:
-    files = {"config.json": b"{}", "train.csv": b"text,label\ndull,0\n"}
-    repositories = {
-        "acme/reviews": Repository(files),
-        "acme/gated": Repository(files, token="hf_other", access="gated"),
-        "acme/broken": Repository(files, faults={"broken": 503}),
-    }
-    with hub(repositories) as running:
-        found = ask_of_hub(tmp_path, HF_ENDPOINT=running.url)
-        assert running.asked("resolve") == 0
-    for prefix in ("dataset ", "classifier c-"):
-        assert found[f"{prefix}there"][0] == "ok"
-        assert "the hub shows it" in found[f"{prefix}there"][1]
-        assert found[f"{prefix}gone"][0] == "to do"
-        assert "the hub shows no such" in found[f"{prefix}gone"][1]
-        assert found[f"{prefix}odd"] == (
-            "to do", "acme/broken: the hub answers with status 503; wait and try again"
-        )  # fmt: skip
-    assert found["dataset branch"][0] == "to do"
-    assert "has no revision 'no-such-branch'" in found["dataset branch"][1]
-
-
-@pytest.mark.parametrize(
-    ("environment", "wanted"),
-    [
-        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "the hub cannot be reached; check the network"),
-        ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE keeps the hub from being asked; unset it"),
-    ],
-)
-def test_without_the_hub_each_line_says_so(tmp_path: Path, environment: dict[str, str], wanted: str) -> None:
-    found = ask_of_hub(tmp_path, **environment)
-    assert len(found) == 9
-    for level, text in found.values():
-        assert level == "to do"
-        assert wanted in text
-
-
 # The machine.
 
 
@@ -575,7 +501,12 @@ def test_packages_without_pins_or_lists(tmp_path: Path) -> None:
 
 def test_every_requirement_of_the_project_is_read() -> None:
     asked: list[str] = []
-    machine.check_packages(find=lambda name: asked.append(name) or "0")
+
+    def find(name: str) -> str:
+        asked.append(name)
+        return "0"
+
+    machine.check_packages(find=find)
     assert {"openai", "snakemake", "filelock", "pyyaml"} <= set(asked)
 
 
