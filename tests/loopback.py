@@ -106,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         if self.told.unread > 0:
             self.told.unread -= 1
+            self.connection.recv(1, socket.MSG_PEEK)  # it has come, and stays unread
             self._reset()
             return
         try:

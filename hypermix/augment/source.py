@@ -27,7 +27,7 @@ NEGLIGIBLE = 0.01
 small model leaves 0.2 % there, on parts such as " Pos": four requests a row instead of one would change the third
 decimal of a soft label."""
 
-MOST_FOLLOWED = 40
+MOST_FOLLOWED = 12
 """Requests that follow beginnings of label words, for one row."""
 
 LABEL_FIRST = "label written before the text"

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
-from hypermix.errors import LlmError
+from hypermix.errors import HypermixError, LlmError
 from hypermix.llm.answer import read_answer, read_usage
 from hypermix.llm.backend import Backend, Refusal
 from hypermix.llm.claim import Claim
 from hypermix.llm.price import Rate, Tokens
 from hypermix.llm.store import Answer, Question, Record, RequestStore
+from hypermix.llm.usage import Usage
 from hypermix.records import Choice, Completion, Request
 
 _LOG = logging.getLogger(__name__)
@@ -53,33 +54,6 @@ class Llm:
         return Question(self.identity, request.path, {"model": self.name, **self.extra, **request.body}, request.sample)
 
 
-@dataclass
-class Usage:
-    """What a job asked for.
-
-    Attributes:
-        paid: Requests that were sent and answered.
-        replayed: Requests that the store answered; another process may have asked for the answer meanwhile.
-        unknown: Requests behind all answers that were sent and perhaps paid, and whose own answers are lost.
-        tokens: Tokens behind all answers, paid and replayed.
-        tokens_paid: Those that were paid now.
-    """
-
-    paid: int = 0
-    replayed: int = 0
-    unknown: int = 0
-    tokens: Tokens = field(default_factory=Tokens)
-    tokens_paid: Tokens = field(default_factory=Tokens)
-
-    def add(self, other: Usage) -> None:
-        """Add what else was asked for."""
-        self.paid += other.paid
-        self.replayed += other.replayed
-        self.unknown += other.unknown
-        self.tokens += other.tokens
-        self.tokens_paid += other.tokens_paid
-
-
 class Client:
     """Asks one language model and keeps every answer; a context manager.
 
@@ -104,7 +78,7 @@ class Client:
         self._open: dict[str, tuple[Hashable, Claim]] = {}
         self._ready: deque[tuple[Hashable, Outcome, Usage]] = deque()
         self._waiting = self._closed = False
-        self._broken: Exception | None = None
+        self._broken: HypermixError | None = None
         self._stopping = threading.Event()
         self._begin_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="claims")
         self._end_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answers")
@@ -208,11 +182,10 @@ class Client:
         found = self._look(question)
         if isinstance(found, Record):
             return found.answer
-        try:
+        with ExitStack() as undo:
+            undo.callback(_give_up, found)
             answer = find()
-        except BaseException:
-            _give_up(found)
-            raise
+            undo.pop_all()
         return self._store.finish(found, question, answer).answer
 
     def _ask_plainly(self, question: Question) -> Answer:
@@ -244,15 +217,14 @@ class Client:
         if isinstance(found, Record):
             self._give(tag, *_read(found, paid=False))
             return
-        try:
+        with ExitStack() as undo:
+            undo.callback(_give_up, found)
             backend = self._connect()
             with self._changed:
                 if self._broken:
                     raise self._broken
                 self._open[question.key] = tag, found
-        except BaseException:
-            _give_up(found)
-            raise
+            undo.pop_all()
         backend.submit(question)
 
     def _look(self, question: Question) -> Record | Claim:
@@ -294,8 +266,10 @@ class Client:
         try:
             while self._await_open(backend):
                 self._hand_on(backend, backend.collect())
-        except Exception as error:  # noqa: BLE001 - a thread that ended unheard would let all others wait for ever
+        except HypermixError as error:
             self._break(error)
+        finally:  # a thread that ended unheard would let all others wait for ever
+            self._break(LlmError(f"{self.llm.name}: taking its answers failed, which the log tells; run again"))
 
     def _await_open(self, backend: Backend) -> bool:
         with self._changed:
@@ -303,18 +277,18 @@ class Client:
             return not self._closed
 
     def _hand_on(self, backend: Backend, found: tuple[Question, Answer | Refusal] | None) -> None:
-        if found is None:
-            return
         with self._changed:
+            if found is None or self._closed:
+                return
             tag, claim = self._open.pop(found[0].key)
             self._ending += 1
-        ended = self._end_pool.submit(self._end, backend, tag, claim, *found)
+            ended = self._end_pool.submit(self._end, backend, tag, claim, *found)
         ended.add_done_callback(partial(self._note, 0, 1))
 
-    def _break(self, error: Exception) -> None:
+    def _break(self, error: HypermixError) -> None:
         """Give up all that is open; its claims stay behind, since it was perhaps sent."""
         with self._changed:
-            if self._closed:  # whoever answers was taken away
+            if self._closed or self._broken:
                 return
             self._broken = error
             for _, claim in self._open.values():
@@ -340,7 +314,7 @@ class Client:
                     claim.lose(outcome.unknown)
                 else:
                     claim.withdraw()
-            if outcome.fatal or outcome.filtered:
+            if outcome.fatal or not outcome.unsent:  # else the job ends, and something else says why
                 self._give(tag, outcome, Usage())
             return
         if backend.remembers:
@@ -384,7 +358,7 @@ def _read(record: Record, *, paid: bool) -> tuple[Completion, Usage]:
             f"what the store holds under {question.key} is no answer; it was stored by another program or version: "
             "delete this file, and run again"
         ) from None
-    return found, Usage(int(paid), int(not paid), answer.unknown, used, used if paid else Tokens())
+    return found, Usage(int(paid), int(not paid), answer.unknown, used, used if paid else Tokens(), int(not used.total))
 
 
 def _read_pieces(response: str) -> list[bytes]:

@@ -51,7 +51,7 @@ _WORDS = {
     "max_tokens": r"max_tokens|max_completion_tokens",
     "n": r"\bn\b|num_choices|number of choices",
 }
-"""What an endpoint calls a setting that it refuses; what is missed most is first, and what is named by chance is last."""
+"""What an endpoint calls a setting that it refuses; what is missed most is first, what is named by chance last."""
 
 MOST_PROBES = 1 + len(_WORDS) + 1
 """The most requests of a probe: each setting is given up once, and log-probabilities twice."""

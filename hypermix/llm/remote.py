@@ -23,6 +23,9 @@ _AHEAD = 16
 """Most questions that wait in the sender, so that it is never idle while claims are written. They count as perhaps paid
 if the job is killed, so they are few where answers come slowly."""
 
+_FIRST = 4
+"""Questions under way at the start."""
+
 _OPENAI_HOST = "api.openai.com"
 
 
@@ -33,7 +36,8 @@ class RemoteBackend:
     remembers = False
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.width = endpoint.concurrency + max(1, min(_AHEAD, endpoint.concurrency // 4))
+        self.width = min(_FIRST, endpoint.concurrency) + 1
+        self._most = endpoint.concurrency + max(1, min(_AHEAD, endpoint.concurrency // 4))
         self._name = endpoint.name
         self._lock = threading.Lock()
         self._open: dict[int, Question] = {}
@@ -55,7 +59,10 @@ class RemoteBackend:
         with self._lock:
             if not self._open:
                 return None
-        line = self._process.stdout.readline() if self._process.stdout else b""
+        try:
+            line = self._process.stdout.readline() if self._process.stdout else b""
+        except ValueError:  # it was closed meanwhile
+            line = b""
         if not line.endswith(b"\n"):  # its end is missing too where the process died while it wrote
             return self._lose()
         told = json.loads(line)
@@ -63,6 +70,8 @@ class RemoteBackend:
             question = self._open.pop(told["n"])
         if "refused" in told:
             return question, _refusal(told)
+        # As many more are asked at once as the sender does at its start, so that a kill loses few claims.
+        self.width = min(self.width + 1, self._most)
         return question, Answer(told["response"], told["headers"], told["unknown"])
 
     def _lose(self) -> tuple[Question, Refusal] | None:

@@ -17,6 +17,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,7 +118,7 @@ class Sender:
         job.reply(told)
 
     def _drop(self, job: _Job) -> None:
-        self._reply(job, _refused("the job ends", unknown=job.unknown, unsent=not job.unknown, fatal=False))
+        self._reply(job, _refused("the job ends", unknown=job.unknown, unsent=True, fatal=False))
 
     def _hire(self) -> None:
         while self._queue and len(self._workers) < self._width.now:
@@ -134,15 +135,18 @@ class Sender:
     async def _work(self, job: _Job | None) -> None:
         """Send one question after the other, on a connection that stays warm, while there is room for a worker."""
         while job is not None:
-            try:
+            with ExitStack() as after:
+                after.push(partial(self._note_mistake, job))
                 await self._serve(job)
-            except BaseException as error:  # a mistake, after which nobody shall wait for an answer
-                self.stop()
-                told = f"{self._where}: {type(error).__name__} in the process that sends requests; run again"
-                self._reply(job, _refused(told, unknown=job.unknown + 1))
-                raise
             self._hire()
             job = self._queue.popleft() if self._queue and len(self._workers) <= self._width.now else None
+
+    def _note_mistake(self, job: _Job, kind: type[BaseException] | None, *_: object) -> None:
+        """End it after a mistake in this module, and let nobody wait for an answer."""
+        if kind is not None:
+            self.stop()
+            told = f"{self._where}: {kind.__name__} in the process that sends requests; run again"
+            self._reply(job, _refused(told, unknown=job.unknown + 1))
 
     async def _serve(self, job: _Job) -> None:
         try:
@@ -224,18 +228,17 @@ class Sender:
                 slot.release()
 
     async def _spend(self, job: _Job) -> Answer | None:
-        most = most_tokens(job.body)
-        reserved = self._ledger.reserve(self._rate.usd(most), most.total) if self._ledger else None
-        self._reserved += 1
+        booking = await self._turn(likely_tokens(job.body).total)
+        if self._stopped.is_set():
+            self._correct(booking, Tokens())
+            return None
+        # Only now: what waits for its turn holds no money.
+        reserved = self._reserve(job.body, booking)
         answer: Answer | None = None
-        booking: Booking | None = None
         unknown, mark = False, self._width.mark()
         try:
-            booking = await self._turn(likely_tokens(job.body).total)
-            if not self._stopped.is_set():
-                mark = self._width.mark()
-                answer = await self._wire.send(job.path, job.body)
-                self._width.succeeded(mark)
+            answer = await self._wire.send(job.path, job.body)
+            self._width.succeeded(mark)
         except OverloadedError:
             self._width.overloaded(mark)
             raise
@@ -243,11 +246,27 @@ class Sender:
             unknown = error.unknown
             raise
         finally:
-            used = _used(answer) if answer else Tokens()
-            if self._pace is not None and booking is not None and answer is not None:
-                self._pace.correct(booking, used.total)
-            self._settle(reserved, used, billed=answer is not None, unknown=unknown)
+            used = Tokens() if answer is None else _used(answer)
+            # An answer that does not tell its tokens was not free: what was set aside for it stays.
+            silent = answer is not None and not used.total
+            if not silent and not unknown:
+                self._correct(booking, used)
+            self._settle(reserved, used, billed=answer is not None, unknown=unknown or silent)
         return answer
+
+    def _reserve(self, body: Mapping[str, Any], booking: Booking | None) -> Reservation | None:
+        most = most_tokens(body)
+        try:
+            reserved = self._ledger.reserve(self._rate.usd(most), most.total) if self._ledger else None
+        except LlmError:
+            self._correct(booking, Tokens())
+            raise
+        self._reserved += 1
+        return reserved
+
+    def _correct(self, booking: Booking | None, used: Tokens) -> None:
+        if self._pace is not None and booking is not None:
+            self._pace.correct(booking, used.total)
 
     async def _turn(self, tokens: int) -> Booking | None:
         """Wait until the limits allow a request, or the job ends."""

@@ -212,8 +212,9 @@ class Wire:
         if codes & _NO_CREDIT or status == 402:
             return RefusedError(f"the account has no credit left: {told}; add credit there, and run again")
         if status == 429 and headers.get("x-should-retry") != "false":
-            waits = [wait_of(headers, time.time()), exhausted_for(headers)]
-            return OverloadedError(told, max((wait for wait in waits if wait is not None), default=None))
+            # The headers' reset is when the whole limit is back, which is later than need be.
+            wait = wait_of(headers, time.time())
+            return OverloadedError(told, exhausted_for(headers) if wait is None else wait)
         if status in {408, 409, 425} or (status >= 500 and headers.get("x-should-retry") != "false"):
             return FailedError(told)
         if codes & _FILTERED:

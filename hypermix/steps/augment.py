@@ -19,8 +19,9 @@ from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike,
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
 from hypermix.files import read_provenance, read_table, write_table
-from hypermix.llm.client import Client, Usage
+from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
+from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
@@ -171,6 +172,9 @@ def _to_frame(rows: Sequence[SyntheticRow], llm: str | None) -> dict[str, list[A
 def _receipt(client: Client | None, counted: Mapping[str, int], seconds: float) -> dict[str, Any]:
     usage = client.usage if client else Usage()
     rate = client.llm.rate if client else Rate()
+    if usage.silent and rate != Rate():
+        _LOG.warning("%d answers do not tell their tokens, so what they cost is unknown", usage.silent)
+        rate = None
     return {
         "requests_paid": usage.paid,
         "requests_replayed": usage.replayed,

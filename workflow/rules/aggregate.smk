@@ -3,6 +3,7 @@ import sys
 import time
 from pathlib import Path
 
+from hypermix import tables
 from hypermix.report.console import summary_lines
 
 
@@ -38,5 +39,6 @@ onsuccess:
     verdict = Path(rules.aggregate.output.verdict)
     # An older verdict is not about what was run now.
     if verdict.is_file() and verdict.stat().st_mtime >= STARTED:
-        told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report)
+        costs = tables.read(rules.aggregate.output.costs, "costs")
+        told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report, costs)
         sys.stderr.write("\n".join(["", *told, ""]))

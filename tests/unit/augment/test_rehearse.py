@@ -31,7 +31,7 @@ def test_rehearsed_answer_makes_its_row(abilities: Abilities, text: str) -> None
     ("source", "abilities", "most"),
     [
         ("hard", FORMS[0], 1),
-        ("logprobs", FORMS[0], 41),
+        ("logprobs", FORMS[0], 13),
         ("logprobs", FORMS[1], 1),
         ("classify", FORMS[1], 2),
         ("vote", FORMS[1], 2),

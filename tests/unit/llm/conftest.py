@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from hypermix.llm import remote
+from hypermix.llm import remote, sender
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import serve as serve_model
 from hypermix.llm.endpoint import Endpoint
@@ -92,8 +93,9 @@ class Thread:
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let senders run in threads."""
+    """Let senders run in threads, with short pauses between tries."""
     monkeypatch.setattr(remote, "_start", Thread)
+    monkeypatch.setattr(sender, "_FIRST_PAUSE", 0.02)
 
 
 def as_endpoint(server: Loopback | str, **more: Any) -> Endpoint:
@@ -111,3 +113,12 @@ def as_llm(endpoint: Endpoint, identity: str = "abc", **more: Any) -> Llm:
 def make_client(server: Loopback | str, store: RequestStore, identity: str = "abc", **more: Any) -> Client:
     """Return a client of a server."""
     return Client(as_llm(as_endpoint(server, **more), identity), store)
+
+
+def wait_until(met: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for something, and fail if it does not come."""
+    until = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > until:
+            pytest.fail(f"nothing came in {seconds:g} s")
+        time.sleep(0.005)

@@ -223,6 +223,66 @@ def test_unreadable_claim_is_lost_after_a_while(root: Path, content: bytes, monk
     assert names(root) == []
 
 
+def test_lost_claim_stands_for_as_many_requests_as_it_says(root: Path) -> None:
+    for count in (1, 3, 2):
+        with claim(root) as held:
+            held.lose(count)
+    with claim(root) as held:
+        assert held.unknown == 6
+        held.settle()
+    assert names(root) == []
+
+
+def test_withdrawn_claim_keeps_what_was_lost_before(root: Path) -> None:
+    with claim(root) as held:
+        held.lose(2)
+    with claim(root) as held:
+        held.withdraw()
+    with claim(root) as held:
+        assert held.unknown == 2
+
+
+def test_forgotten_requests_are_none(root: Path) -> None:
+    leave(root)
+    with claim(root) as held:
+        held.forget()
+        assert held.unknown == 0
+
+
+def test_claim_of_somebody_else_is_not_written_over(root: Path) -> None:
+    with claim(root) as held:
+        write_claim(root, "fedcba9876543210")
+        before = root.read_bytes()
+        held.lose(5)
+        held.withdraw()
+        held.settle()
+    assert root.read_bytes() == before
+
+
+@pytest.mark.parametrize("told", [-5, 0, 1e999, "many", None])
+def test_strange_count_of_lost_requests_is_one(root: Path, told: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_UNWRITTEN", 0.1)
+    write_claim(root)
+    content = json.loads(root.read_bytes())
+    root.write_text(json.dumps({**content, "lost": told}), encoding="utf-8")
+    with claim(root) as held:
+        assert held.unknown == 1
+
+
+def test_count_that_cannot_be_written_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_bytes", full)
+    with claim(root) as held:
+        held.lose(4)
+    assert "stands for 4 lost requests and tells one: No space left" in caplog.text
+    with claim(root) as held:
+        assert held.unknown == 1
+
+
 # Where there are no links.
 
 

@@ -17,16 +17,17 @@ import pytest
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.backend import Backend, Refusal
-from hypermix.llm.client import Client, Llm, Usage
+from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.price import Tokens
 from hypermix.llm.remote import open_remote
 from hypermix.llm.store import Answer, Question, RequestStore, request_key
+from hypermix.llm.usage import Usage
 from hypermix.records import COMPLETIONS, Request
 from tests.gguf import CONTEXT
 from tests.loopback import Loopback, Reply, completion, refusal
-from tests.unit.llm.conftest import KEY, as_endpoint, as_llm, make_client
+from tests.unit.llm.conftest import KEY, as_endpoint, as_llm, make_client, wait_until
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -114,6 +115,21 @@ def test_other_model_is_asked_anew(server: Loopback, store: RequestStore) -> Non
     ask(server, store, identity="abc")
     assert ask(server, store, identity="def")[1].paid == 1
     assert len(server.requests) == 2
+
+
+def test_key_of_an_answer_of_the_first_release_stays(server: Loopback, store: RequestStore) -> None:
+    # What was computed or paid for is found again only while this stays.
+    prompt = (
+        "Each item in the following list contains a movie review and the respective sentiment. Sentiment is one of "
+        "'negative' or 'positive'.\n\nMovie review: a fine film (Sentiment: Positive)\n"
+        "Movie review: a dull story (Sentiment: Negative)\nMovie review:"
+    )
+    settings = {"max_tokens": 100, "temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.01, "logprobs": 20}
+    request = Request(COMPLETIONS, {"prompt": prompt, "stop": ["\n"], "seed": 370775616, **settings}, "42-0-0")
+    identity = {"model_sha256": "0" * 64, "context": "4096"}
+    with Client(Llm("gemma-3-270m-q4_k_m", identity, lambda: open_remote(as_endpoint(server))), store) as client:
+        found = client.complete(request)
+    assert found.key == "86b6f8676fe01fc142bebc63c8b1cd8e36128805355f7e9f73cdf0e385bd140a"
 
 
 @pytest.mark.parametrize(
@@ -244,6 +260,25 @@ def test_answer_that_was_cut_is_stored_and_not_asked_again(server: Loopback, sto
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("logprobs", [None, {}, {"content": []}, {"tokens": ["a"], "token_logprobs": []}, "none", 3])
+def test_answer_with_poor_logprobs_is_stored_and_read(server: Loopback, store: RequestStore, logprobs: object) -> None:
+    choice = {"text": "a", "index": 0, "finish_reason": "stop", "logprobs": logprobs}
+    server.replies = [Reply(json.dumps({"choices": [choice]}))]
+    for _ in range(2):
+        assert ask(server, store)[0] == "a"
+    assert len(server.requests) == 1
+
+
+def test_logprobs_are_stored_and_read(server: Loopback, store: RequestStore) -> None:
+    entry = {"token": "a", "bytes": [97], "logprob": -0.5, "top_logprobs": [{"token": "b", "logprob": -1.5}]}
+    choice = {"text": "a", "index": 0, "finish_reason": "stop", "logprobs": {"content": [entry]}}
+    server.replies = [Reply(json.dumps({"choices": [choice]}))]
+    for _ in range(2):
+        with make_client(server, store) as client:
+            (token,) = client.complete(REQUEST).tokens
+        assert (token.text, token.logprob, token.top) == (b"a", -0.5, ((b"b", -1.5),))
+
+
 def test_shuffled_choices_are_put_in_order(server: Loopback, store: RequestStore) -> None:
     choices = [{"text": str(number), "index": number, "finish_reason": "stop"} for number in (2, 0, 1)]
     server.replies = [Reply(json.dumps({"choices": choices}))]
@@ -367,8 +402,7 @@ def test_at_the_end_all_is_stored_and_nothing_more_is_sent(server: Loopback, sto
     with make_client(server, store, concurrency=4) as client:
         for number in range(30):
             client.submit(number, row(number))
-        while len(server.requests) < 4:
-            time.sleep(0.01)
+        wait_until(lambda: len(server.requests) >= 4)
     assert time.monotonic() - started < 3.0
     assert len(server.requests) == 4
     assert [name.endswith(".json.gz") for name in stored_files(store)] == [True] * 4
@@ -421,24 +455,6 @@ def test_backend_that_breaks_is_told_and_counted(store: RequestStore) -> None:
             with pytest.raises(LlmError, match="it broke"):
                 client.complete(REQUEST)
     assert stored_files(store) == [f"{key_of(REQUEST)}.started"]
-
-
-def test_full_disk_is_waited_for_once(
-    server: Loopback, store: RequestStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    # Here the reason is seen to by the whole client; `test_store` has a disk that is full.
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("hypermix.llm.store.write_bytes", full)
-    started = time.monotonic()
-    with make_client(server, replace(store, patience=0.5), concurrency=16) as client:  # noqa: SIM117
-        with pytest.raises(LlmError, match="the answer came and cannot be stored: No space left on device; make room"):
-            ask_all(client, 60)
-    assert time.monotonic() - started < 4.0  # one after the other would take more than ten
-    claims = stored_files(store)
-    assert len(claims) == len(server.requests)
-    assert {name.rpartition(".")[2] for name in claims} == {"started"}
 
 
 # The tokens of a text.
@@ -591,7 +607,7 @@ def test_key_that_a_server_repeats_is_hidden(server: Loopback, store: RequestSto
 
 
 def test_key_is_hidden_also_where_a_message_is_cut(server: Loopback, store: RequestStore) -> None:
-    for length in range(150, 310, 8):
+    for length in range(150, 310, 20):
         server.replies = [Reply("x" * length + KEY, kind="text/html")]
         with pytest.raises(LlmError) as caught:
             ask(server, store, row(length))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,14 @@ import pytest
 
 from hypermix.errors import LlmError, ServerError
 from hypermix.hashing import file_digest
-from hypermix.llm.client import Client, Endpoint, Llm
+from hypermix.llm.backend import Backend
+from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model, serve
+from hypermix.llm.endpoint import Endpoint
+from hypermix.llm.remote import open_remote
 from hypermix.llm.store import RequestStore
 from hypermix.packages import LANGUAGE_MODELS
-from hypermix.records import Completion, Request
+from hypermix.records import COMPLETIONS, Completion, Request
 from tests.gguf import CONTEXT
 
 PROMPTS = ("Movie review: a dull story", "The weather today is")
@@ -30,7 +33,9 @@ def ask(endpoint: Endpoint, folder: Path, positions: Sequence[int]) -> dict[int,
     settings = {"max_tokens": TOKENS, "temperature": 1.0, "logprobs": 20}
     with Client(as_llm(endpoint), RequestStore(folder)) as client:
         found = {
-            position: client.complete(Request({"prompt": PROMPTS[position], "seed": 5 + position, **settings}, "0"))
+            position: client.complete(
+                Request(COMPLETIONS, {"prompt": PROMPTS[position], "seed": 5 + position, **settings}, "0")
+            )
             for position in positions
         }
     assert client.usage.paid == len(positions)
@@ -38,7 +43,7 @@ def ask(endpoint: Endpoint, folder: Path, positions: Sequence[int]) -> dict[int,
 
 
 def as_llm(endpoint: Endpoint) -> Llm:
-    return Llm("gemma", {"model_sha256": "of gemma"}, lambda: nullcontext(endpoint))
+    return Llm("gemma", {"model_sha256": "of gemma"}, lambda: open_remote(endpoint))
 
 
 def port_of(endpoint: Endpoint) -> int:
@@ -88,7 +93,7 @@ def test_a_killed_job_leaves_no_server(gemma: Path) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as job:
         assert job.stdout is not None
-        port = port_of(Endpoint(job.stdout.readline().strip(), ""))
+        port = port_of(Endpoint("", job.stdout.readline().strip(), "", 1))
         job.kill()
     deadline = time.monotonic() + 10
     while is_open(port) and time.monotonic() < deadline:
@@ -102,17 +107,17 @@ def is_open(port: int) -> bool:
 
 
 def test_wrong_key_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
-    wrong = Endpoint(embedded.base_url, "wrong")
+    wrong = replace(embedded, api_key="wrong")
     with Client(as_llm(wrong), RequestStore(tmp_path)) as client, pytest.raises(LlmError, match="401") as caught:
-        client.complete(Request({"prompt": "x", "max_tokens": 1}, "0"))
+        client.complete(Request(COMPLETIONS, {"prompt": "x", "max_tokens": 1}, "0"))
     assert embedded.api_key not in str(caught.value)
     assert not list(tmp_path.rglob("*.json.gz"))
 
 
 def test_prompt_beyond_context_is_refused(embedded: Endpoint, tmp_path: Path) -> None:
-    refused = pytest.raises(LlmError, match=r"refused a request: .*raise the llm's context")
+    refused = pytest.raises(LlmError, match=r"too long: .*raise the llm's context")
     with Client(as_llm(embedded), RequestStore(tmp_path)) as client, refused:
-        client.complete(Request({"prompt": "dull " * 2 * CONTEXT, "max_tokens": 1}, "0"))
+        client.complete(Request(COMPLETIONS, {"prompt": "dull " * 2 * CONTEXT, "max_tokens": 1}, "0"))
 
 
 def test_only_the_loopback_interface_listens(embedded: Endpoint) -> None:
@@ -127,14 +132,14 @@ def test_model_stands_by_its_checksum(gemma: Path) -> None:
 
 def test_a_replay_starts_no_server(gemma: Path, tmp_path: Path) -> None:
     store = RequestStore(tmp_path)
-    request = Request({"prompt": "x", "max_tokens": 1, "seed": 1}, "0")
+    request = Request(COMPLETIONS, {"prompt": "x", "max_tokens": 1, "seed": 1}, "0")
     with Client(embedded_llm(gemma, CONTEXT, threads=1), store) as client:
         first = client.complete(request)
 
-    def refuse() -> AbstractContextManager[Endpoint]:
+    def refuse() -> AbstractContextManager[Backend]:
         raise AssertionError("a server was started")
 
-    with Client(replace(embedded_llm(gemma, CONTEXT, threads=1), connect=refuse), store) as client:
+    with Client(replace(embedded_llm(gemma, CONTEXT, threads=1), open=refuse), store) as client:
         assert client.complete(request) == first
 
 

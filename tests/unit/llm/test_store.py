@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypermix.errors import ArtefactError, LlmError
-from hypermix.llm.claim import UnknownSpendError
+from hypermix.llm.claim import Claim
 from hypermix.llm.store import Answer, Question, Record, RequestStore, request_key
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
@@ -54,6 +54,29 @@ def put(store: RequestStore, response: str = ANSWER, question: Question = QUESTI
 def response_of(store: RequestStore, key: str = KEY) -> str | None:
     found = store.get(key)
     return None if found is None else found.answer.response
+
+
+def fetch(store: RequestStore, send: Callable[[], Answer], question: Question = QUESTION) -> tuple[Record, bool]:
+    """Return what is stored, or send the request, as a client does; tell whether it was sent."""
+    found = store.begin(question)
+    if isinstance(found, Record):
+        return found, False
+    try:
+        answer = send()
+    except LlmError:
+        with found:
+            found.withdraw()
+        raise
+    except BaseException:
+        with found:
+            raise
+    return store.finish(found, question, answer), True
+
+
+def claim(store: RequestStore) -> Claim:
+    found = store.begin(QUESTION)
+    assert isinstance(found, Claim)
+    return found
 
 
 def damage(store: RequestStore, change: Callable[[bytes], bytes]) -> None:
@@ -203,7 +226,7 @@ def test_keys_are_sorted_and_nothing_else(store: RequestStore) -> None:
 def test_file_that_cannot_be_read_is_not_paid_again(store: RequestStore) -> None:
     store.path(KEY).mkdir(parents=True)
     with pytest.raises(ArtefactError, match="cannot be read: Is a directory; mend this, so that the request is not"):
-        store.fetch(QUESTION, lambda: pytest.fail("it was sent"))
+        fetch(store, lambda: pytest.fail("it was sent"))
 
 
 # Damage.
@@ -215,7 +238,7 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
     lambda content: b"\x00" * len(content),
     gzip.decompress,
     *(
-        lambda content, change=change: gzip.compress(change(gzip.decompress(content)))  # type: ignore[misc]
+        lambda content, change=change: gzip.compress(change(gzip.decompress(content)))
         for change in (
             lambda text: b"",
             lambda text: text[:-1],
@@ -271,7 +294,7 @@ def test_answer_under_another_key_is_unread(store: RequestStore) -> None:
 def test_damaged_file_takes_new_answer(store: RequestStore, caplog: pytest.LogCaptureFixture) -> None:
     put(store, "old")
     damage(store, lambda content: content[:10])
-    record, sent = store.fetch(QUESTION, lambda: Answer("new"))
+    record, sent = fetch(store, lambda: Answer("new"))
     assert (record.answer, sent) == (Answer("new"), True)
     assert response_of(store) == "new"
     assert files(store) == [store.path(KEY)]
@@ -338,8 +361,9 @@ def send():
     return Answer(random.Random(1).randbytes(9000).hex())
 
 try:
-    record, sent = store.fetch(Question({}, "/", {}, "0"), send)
-    print("stored", sent)
+    question = Question({}, "/", {}, "0")
+    store.finish(store.begin(question), question, send())
+    print("stored")
 except LlmError as error:
     print(error)
 """
@@ -377,27 +401,27 @@ def test_answer_without_room_is_unknown_spend(small_disk: tuple[Path, int], limi
     )
     (disk[0] / "filler").unlink(missing_ok=True)
     assert [path.name for path in files(store) if path.name != "filler"] == [f"{question.key}.started"]
-    record, sent = store.fetch(question, lambda: Answer("again"))
+    record, sent = fetch(store, lambda: Answer("again"), question)
     assert (record.answer, sent) == (Answer("again", unknown=1), True)
 
 
 def test_answer_waits_for_room(small_disk: tuple[Path, int]) -> None:
-    assert use_up(small_disk, "frees") == "stored True\n"
+    assert use_up(small_disk, "frees") == "stored\n"
     assert len(list(RequestStore(small_disk[0] / "requests").keys())) == 1
 
 
 def test_nothing_is_sent_where_no_claim_can_be_made(tmp_path: Path) -> None:
     (tmp_path / KEY[:2]).symlink_to(tmp_path / "a disk that is gone")
     with pytest.raises(LlmError, match=r"started: cannot be written: .*; see to the folder .*: nothing was sent"):
-        RequestStore(tmp_path).fetch(QUESTION, lambda: pytest.fail("it was sent"))
+        fetch(RequestStore(tmp_path), lambda: pytest.fail("it was sent"))
 
 
 # Fetching.
 
 
 def test_sent_once_and_stored(store: RequestStore) -> None:
-    assert store.fetch(QUESTION, lambda: Answer(ANSWER)) == (Record(QUESTION, Answer(ANSWER)), True)
-    assert store.fetch(QUESTION, lambda: pytest.fail("it was sent")) == (Record(QUESTION, Answer(ANSWER)), False)
+    assert fetch(store, lambda: Answer(ANSWER)) == (Record(QUESTION, Answer(ANSWER)), True)
+    assert fetch(store, lambda: pytest.fail("it was sent")) == (Record(QUESTION, Answer(ANSWER)), False)
     assert files(store) == [store.path(KEY)]
 
 
@@ -407,21 +431,91 @@ def raise_error(error: BaseException) -> Answer:
 
 def test_failure_that_cost_nothing_leaves_nothing(store: RequestStore) -> None:
     with pytest.raises(LlmError, match="no"):
-        store.fetch(QUESTION, lambda: raise_error(LlmError("no")))
+        fetch(store, lambda: raise_error(LlmError("no")))
     assert files(store) == []
 
 
-@pytest.mark.parametrize("error", [UnknownSpendError("lost"), KeyboardInterrupt(), MemoryError()], ids=repr)
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()], ids=repr)
 def test_failure_that_perhaps_cost_is_counted(store: RequestStore, error: BaseException) -> None:
     for _ in range(2):
         with pytest.raises(type(error)):
-            store.fetch(QUESTION, lambda: raise_error(error))
+            fetch(store, lambda: raise_error(error))
     with pytest.raises(LlmError, match="refused"):
-        store.fetch(QUESTION, lambda: raise_error(LlmError("refused")))
-    record, sent = store.fetch(QUESTION, lambda: Answer(ANSWER, unknown=1))
+        fetch(store, lambda: raise_error(LlmError("refused")))
+    record, sent = fetch(store, lambda: Answer(ANSWER, unknown=1))
     assert (record.answer.unknown, sent) == (3, True)
     assert files(store) == [store.path(KEY)]
-    assert store.fetch(QUESTION, lambda: pytest.fail("it was sent")) == (record, False)
+    assert fetch(store, lambda: pytest.fail("it was sent")) == (record, False)
+
+
+def test_answer_stays_the_first_one(store: RequestStore) -> None:
+    held = claim(store)
+    put(store, "of somebody whose claim had expired")
+    record = store.finish(held, QUESTION, Answer("mine"))
+    assert record.answer.response == "of somebody whose claim had expired"
+    assert files(store) == [store.path(KEY)]
+
+
+def test_lost_requests_before_it_are_counted_with_an_answer(store: RequestStore) -> None:
+    for count in (1, 3):
+        with claim(store) as held:
+            held.lose(count)
+    record = store.finish(claim(store), QUESTION, Answer(ANSWER, unknown=2))
+    assert record.answer.unknown == 1 + 3 + 2
+    assert store.get(KEY) == record
+
+
+def test_forgotten_requests_are_not_counted(store: RequestStore) -> None:
+    with claim(store) as held:
+        held.lose(2)
+    held = claim(store)
+    held.forget()
+    assert store.finish(held, QUESTION, Answer(ANSWER)).answer.unknown == 0
+
+
+def test_wait_for_somebody_else_is_given_up_by_its_pause(store: RequestStore) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            raise LlmError("the job ends")
+
+    with claim(store) as held:
+        with pytest.raises(LlmError, match="the job ends"):
+            store.begin(QUESTION, pause)
+        assert pauses == sorted(pauses)
+        held.withdraw()
+    assert files(store) == []
+
+
+def test_wait_for_somebody_else_ends_with_the_answer(store: RequestStore) -> None:
+    held = claim(store)
+
+    def answer(_: float) -> None:
+        store.finish(held, QUESTION, Answer(ANSWER))
+
+    found = store.begin(QUESTION, answer)
+    assert isinstance(found, Record)
+    assert found.answer.response == ANSWER
+
+
+def test_answer_that_comes_between_two_looks_is_no_damage(
+    store: RequestStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another process stores it after the first look.
+    look = RequestStore._look
+    late = [True]
+
+    def look_late(one: RequestStore, key: str) -> Record | None:
+        found = look(one, key)
+        if late.pop() if late else False:
+            put(store)
+        return found
+
+    monkeypatch.setattr(RequestStore, "_look", look_late)
+    assert response_of(store) == ANSWER
+    assert not caplog.records
 
 
 # Hostile keys.
