@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from hypermix import __version__
 from hypermix.config import experiment, render
 from hypermix.config.dataset import HubDataset, RegistryDataset
@@ -21,6 +23,7 @@ from hypermix.errors import HypermixError
 from hypermix.files import read_provenance, write_text
 from hypermix.llm import archive
 from hypermix.llm.store import RequestStore
+from hypermix.report.checkup import checkup_text
 from hypermix.report.forecast import forecast_text
 
 _MODEL = "hypermix/config/model.py"
@@ -70,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="tell what the runs will ask of language models, and its price")
     plan.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     plan.set_defaults(command=_plan)
+    doctor = commands.add_parser("doctor", help="look at all that a run needs, and say what is to be done")
+    doctor.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    doctor.add_argument(
+        "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
+    )
+    doctor.set_defaults(command=_doctor)
     _add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
 
@@ -127,6 +136,16 @@ def _plan(parsed: argparse.Namespace) -> int:
 
     print(forecast_text(forecast(_load(parsed.files)), shutil.get_terminal_size().columns), end="")
     return 0
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.doctor.checkup import examine
+
+    findings = examine(lambda: _load(parsed.files), again=parsed.again)
+    screen = Console()
+    color = screen.is_terminal and not screen.no_color
+    print(checkup_text(findings, shutil.get_terminal_size().columns, color=color), end="")
+    return int(any(finding.level == "to do" for finding in findings))
 
 
 def _load(files: Iterable[Path]) -> Config:

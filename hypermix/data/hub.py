@@ -133,7 +133,7 @@ def _quiet() -> Iterator[None]:
 def _from_hub(wanted: _Wanted) -> tuple[str, DatasetBuilder]:
     """Take a commit from the hub, without asking it where that is named and prepared."""
     if wanted.revision is not None and _COMMIT.fullmatch(wanted.revision):
-        found = _prepared(wanted.path, wanted.revision)
+        found = find_prepared(wanted.path, wanted.revision)
         # Which configuration stands for none, only the hub tells; but one called `default` always does.
         config = wanted.config or "default"
         if config in found:
@@ -205,7 +205,7 @@ def _from_disk(wanted: _Wanted, error: _UnreachableError) -> tuple[str, DatasetB
         )
     except RevisionResolutionError:
         raise error.for_good() from error
-    found = _prepared(wanted.path, told.resolved)
+    found = find_prepared(wanted.path, told.resolved)
     config = wanted.config or ("default" if "default" in found or len(found) != 1 else next(iter(found)))
     if config not in found:
         listed = f" (prepared configurations of commit {told.resolved}: {', '.join(found)})" if found else ""
@@ -213,7 +213,7 @@ def _from_disk(wanted: _Wanted, error: _UnreachableError) -> tuple[str, DatasetB
     return told.resolved, _open(wanted.path, config, found[config])
 
 
-def _prepared(path: str, commit: str) -> dict[str, Path]:
+def find_prepared(path: str, commit: str) -> dict[str, Path]:
     """Find the folder of each configuration of a commit that an earlier run prepared."""
     import datasets
     from datasets.naming import camelcase_to_snakecase

@@ -1,0 +1,1 @@
+"""`hypermix doctor`: what a run needs, looked at before it starts."""

