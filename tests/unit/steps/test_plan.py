@@ -173,7 +173,7 @@ def test_each_label_source_asks_what_it_must(make: Make, api: str, source: str, 
     chain = make(draw=(11,), llms={"near": {"api": api}}, augmenters={"mix": mix})
     found = line(forecast(chain.config))
     assert found.amount.requests == Span(low, 4 * 2 * (1 + more))
-    assert found.followed == (4 * 2 * 40 if more >= 40 else 0)
+    assert found.followed == (4 * 2 * 12 if more >= 12 else 0)
 
 
 def test_unprobed_model_is_told_with_its_probe(make: Make) -> None:
