@@ -79,7 +79,9 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
         return find_abilities(client, CHAT if llm["api"] == "chat" else COMPLETIONS)
     # A batch may take a day: its endpoint is asked directly.
     with Client(_hosted(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as direct:
-        return find_abilities(direct, CHAT)
+        found = find_abilities(direct, CHAT)
+    client.usage.add(direct.usage)
+    return found
 
 
 def ledger_path(runtime: Mapping[str, Any]) -> Path:

@@ -368,9 +368,7 @@ def test_a_budget_of_dollars_stops_cleanly_and_a_rate_is_shared(drawn: Path, ser
     found = receipts(workspace)
     for name in ("first", "second"):
         receipt = found[name]
-        assert receipt["usd"] == pytest.approx(
-            dollars(receipt["requests_paid"] + receipt["requests_replayed"], price)
-        )
+        assert receipt["usd"] == pytest.approx(dollars(receipt["requests_paid"] + receipt["requests_replayed"], price))
     paid = sum(found[name]["usd_paid"] for name in ("first", "second"))
     assert paid == pytest.approx(dollars(14 - done, price))
     # At 2.5 a second, with half a second that may be caught up with; a rate for each job would be twice as fast.

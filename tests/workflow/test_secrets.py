@@ -6,6 +6,7 @@ import base64
 import binascii
 import gzip
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,17 +67,18 @@ def find_secret(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("how", ["plain", "gzip", "column", "metadata", "name", "base64", "hidden"])
+@pytest.mark.parametrize("how", ["plain", "gzip", "column", "metadata", "name", "base64"])
 def test_the_search_finds_a_key(tmp_path: Path, how: str) -> None:
     path = tmp_path / ".snakemake" / "some" / "file"
     path.parent.mkdir(parents=True)
-    column, metadata = ("x", SECRET) if how == "metadata" else (SECRET, "x")
+    noise = "".join(random.Random(3).choices("0123456789abcdef", k=4000))
+    column, metadata = ("x", SECRET) if how == "metadata" else (noise + SECRET, "x")
     if how == "gzip":
         path.write_bytes(gzip.compress(f"Bearer {SECRET}-of-env".encode()))
     elif how in ("column", "metadata"):
         schema = pa.schema([("text", pa.string())], metadata={"told": metadata})
-        pq.write_table(pa.table({"text": [column] * 9}, schema=schema), path, compression="zstd")
-        assert SECRET.encode() not in path.read_bytes() or how == "metadata"
+        pq.write_table(pa.table({"text": [column]}, schema=schema), path, compression="zstd", write_statistics=False)
+        assert how == "metadata" or SECRET.encode() not in path.read_bytes()  # its compression hides it
     elif how == "name":
         path = path.with_name(base64.b64encode(SECRET.encode()).decode().replace("/", "-"))
         path.touch()
@@ -187,10 +189,11 @@ def test_every_failure_happened(ran: Ran) -> None:
     assert done == {"augmenter=none", "augmenter=good", "augmenter=locked"}
 
 
-def test_the_sdk_was_loud(ran: Ran) -> None:
-    assert "openai._base_client" in ran[2]
-    assert " - DEBUG] " in ran[2]
-    assert "Traceback (most recent call last):\n  File" not in ran[2].split("Full Traceback")[0]
+def test_the_sdk_stays_silent(ran: Ran) -> None:
+    # With OPENAI_LOG=debug it would tell a header of each answer, whatever a server says there.
+    for output in (ran[2], ran[4]):
+        assert "openai._base_client" not in output
+        assert " DEBUG" not in output
 
 
 def test_no_key_is_told(ran: Ran) -> None:
