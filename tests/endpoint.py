@@ -64,7 +64,7 @@ def _text(path: str, body: Mapping[str, Any], number: int) -> str:
 class _BatchHandler(_Handler):
     """Batches, and beside them the direct questions of the probe."""
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name of the base class
         if self.path != CHAT:
             return super().do_POST()
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))

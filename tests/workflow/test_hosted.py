@@ -384,7 +384,7 @@ def test_votes_of_a_chat_are_counted(drawn: Path, server: Loopback) -> None:
     rows = rows_of(workspace, "voter")
     assert {tuple(soft) for soft in rows["soft_label"]} == {(0.5, 0.5)}  # the letters come in turn
     assert (set(rows["label_source"]), set(rows["label_mass"])) == ({"vote"}, {1.0})
-    assert {path for path in server.paths} == {CHAT}
+    assert set(server.paths) == {CHAT}
     assert [body["n"] for body, _ in server.requests if "n" in body] == [2, 4, 4, 4, 4]
     receipt = receipts(workspace)["voter"]
     assert receipt["usd"] != receipt["usd"]  # without a price no dollars are invented

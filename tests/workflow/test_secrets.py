@@ -142,7 +142,7 @@ class Watch:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Watch, str, list[str], str]]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Watch, str, list[str], str]:
     """Run everything that can fail, and then the same with success; return what was told and found after each."""
     workspace = Workspace(tmp_path_factory.mktemp("secrets"))
     loud = {"OPENAI_LOG": "debug", "HTTPX_LOG_LEVEL": "trace", "PYTHONUNBUFFERED": "1"}
@@ -166,7 +166,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, W
         watch.healthy = True
         config["only"] = [{"augmenter": "good"}, {"augmenter": "locked"}]
         second = workspace.run(*LOUD)
-    yield workspace, watch, first, found, second
+    return workspace, watch, first, found, second
 
 
 Ran = tuple[Workspace, Watch, str, list[str], str]
