@@ -80,7 +80,9 @@ def abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any], client: Client
         return find_abilities(client, main_path(llm))
     # A batch may take a day: its endpoint is asked directly.
     with Client(_hosted(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as direct:
-        return find_abilities(direct, main_path(llm))
+        found = find_abilities(direct, main_path(llm))
+    client.usage.add(direct.usage)
+    return found
 
 
 def known_abilities(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Abilities | None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,9 +111,17 @@ class Workspace:
 
     def interrupt(self, when: Callable[[], bool], *arguments: str) -> str:
         """Start snakemake, press Ctrl-C when a condition holds, and return all that it printed."""
+        return self._signal(signal.SIGINT, when, arguments)
+
+    def kill(self, when: Callable[[], bool], *arguments: str) -> str:
+        """Start snakemake, kill it and its jobs when a condition holds, and return all that it printed."""
+        return self._signal(signal.SIGKILL, when, arguments)
+
+    def _signal(self, number: signal.Signals, when: Callable[[], bool], arguments: Sequence[str]) -> str:
         with subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
+            env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -122,8 +130,8 @@ class Workspace:
             deadline = time.monotonic() + 200
             while not when() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
-            assert process.poll() is None, "it ended before it could be interrupted"
-            os.killpg(process.pid, signal.SIGINT)
+            assert process.poll() is None, "it ended before it got the signal"
+            os.killpg(process.pid, number)
             output, _ = process.communicate(timeout=60)
         assert process.returncode != 0
         return output
