@@ -17,13 +17,14 @@ from hypermix.config.llm import KEY_FILE, KEY_VARIABLE, Budget, HostedLlm
 from hypermix.config.model import Config
 from hypermix.errors import AugmentError, HypermixError, LlmError
 from hypermix.llm.catalog import Catalog, read_catalog
-from hypermix.llm.client import Client, Usage
+from hypermix.llm.client import Client
 from hypermix.llm.embedded import locate_model
 from hypermix.llm.ledger import Caps, Ledger
 from hypermix.llm.local.files import local_files
 from hypermix.llm.probe import describe, find_abilities, recall_abilities
 from hypermix.llm.remote import read_key
 from hypermix.llm.store import RequestStore
+from hypermix.llm.usage import Usage
 from hypermix.packages import LANGUAGE_MODELS, package_name
 from hypermix.records import Abilities, Task
 from hypermix.report.checkup import Finding, read_error

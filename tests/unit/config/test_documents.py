@@ -22,7 +22,7 @@ def blocks() -> Iterator[tuple[str, str]]:
         yield from ((f"{name}:{text[: found.start()].count(chr(10)) + 1}", found[1]) for found in SHOWN.finditer(text))
 
 
-@pytest.mark.parametrize(("where", "text"), blocks())
+@pytest.mark.parametrize(("where", "text"), list(blocks()))
 def test_config_of_a_document_is_fine_over_the_default(where: str, text: str) -> None:
     default = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     config = load_config(merge(default, yaml.safe_load(text)), read_registry(ROOT / "config" / "datasets.yaml"))
