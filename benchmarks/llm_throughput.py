@@ -56,7 +56,8 @@ class Server:
 
     def arrivals(self) -> list[float]:
         """Return when requests came since this was asked last, in seconds."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return list(json.loads(self.process.stdout.readline()))
@@ -149,7 +150,8 @@ def speed(requests: int = 6000, turns: int = 3) -> Iterator[str]:
     middle = {name: statistics.median(values) for name, values in found.items()}
     yield f"| 64 at once, 200 ms each: bare loop | {middle['bare']:.0f} requests/s |"
     yield f"| the same through HyperMix | {middle['hypermix']:.0f} requests/s |"
-    yield f"| ratio, median of {turns} turns ({', '.join(f'{ratio:.3f}' for ratio in ratios)}) | {statistics.median(ratios):.3f} |"
+    shown = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    yield f"| ratio, median of {turns} turns ({shown}) | {statistics.median(ratios):.3f} |"
 
 
 def limit(seconds: float = 150.0) -> Iterator[str]:
@@ -186,7 +188,8 @@ def memory(requests: int = 20_000, early: int = 2_000) -> Iterator[str]:
             if count in {early, requests}:
                 sizes[count] = _resident("self"), _resident(_sender())
     for place, name in enumerate(("job", "sender")):
-        yield f"| memory of the {name} after {early:,} and {requests:,} requests | {sizes[early][place]} and {sizes[requests][place]} MB |"
+        figures = " and ".join(f"{sizes[count][place]} MB" for count in (early, requests))
+        yield f"| memory of the {name} after {early:,} and {requests:,} requests | {figures} |"
 
 
 def _sender() -> str:
