@@ -201,7 +201,6 @@ def test_no_key_is_told(ran: Ran) -> None:
     for output in (first, second):
         assert SECRET not in output
         assert "sk-planted" not in output
-        assert "uthorization" not in output
 
 
 def test_no_key_lies_anywhere(ran: Ran) -> None:
