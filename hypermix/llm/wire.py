@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ipaddress
+import logging
 import re
 import time
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.store import Answer
 from hypermix.llm.waits import exhausted_for, wait_of
 from hypermix.records import CHAT, COMPLETIONS, DECISIONS
+
+# With OPENAI_LOG=debug the SDK would tell a header of each answer, in which a server may repeat the key.
+logging.getLogger("openai").setLevel(logging.WARNING)
 
 _CONNECT_SECONDS = 10.0
 _SHOWN_CHARACTERS = 300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable
 from itertools import islice
@@ -14,6 +15,9 @@ from openai.types import Batch
 from hypermix.errors import LlmError
 from hypermix.llm.batch.records import BatchRecord
 from hypermix.llm.batch.verdict import EMPTY_ACCOUNT, PASSING
+
+# With OPENAI_LOG=debug the SDK would tell a header of each answer, in which a server may repeat the key.
+logging.getLogger("openai").setLevel(logging.WARNING)
 
 _RETRIES = 3
 """How often the SDK repeats what costs nothing: looking, and uploading a file."""
