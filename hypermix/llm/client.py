@@ -101,7 +101,8 @@ class Client:
         """Whether one more question is of use before an answer is taken."""
         width = self._backend.width if self._backend else _THREADS
         with self._changed:
-            return self._begun + len(self._open) + self._ending + len(self._ready) < width
+            # Answers that are being stored keep no connection busy.
+            return self._begun + len(self._open) < width > self._ending + len(self._ready)
 
     def submit(self, tag: Hashable, request: Request) -> None:
         """Ask a question; `take` gives its tag back beside the answer."""
