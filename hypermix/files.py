@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from hypermix.hashing import canonical_json
 _PROVENANCE = b"hypermix"
 _GROUP_ROWS = 1 << 14
 _GROUP_BYTES = 1 << 26
+_BLOCK = 1 << 12
 
 
 def is_url(name: str) -> bool:
@@ -56,9 +58,52 @@ def _umask() -> int:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+    """Write a file atomically, with as few calls of the system as can be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        write_new(temporary, content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet, and wait until it is on the disk.
+
+    Raises:
+        FileExistsError: If it is there.
+        OSError: If it cannot be written; then it is not there.
+    """
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+
+
+def read_whole(path: Path) -> tuple[bytes, os.stat_result]:
+    """Read a small file with as few calls of the system as can be.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        state = os.fstat(handle)
+        parts = []
+        while part := os.read(handle, max(state.st_size + 1, _BLOCK)):
+            parts.append(part)
+        return b"".join(parts), state
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, content: str) -> None:

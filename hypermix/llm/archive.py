@@ -228,7 +228,7 @@ def remove(store: RequestStore, keys: Iterable[str]) -> None:
         for path in claims.get(key, []):
             path.unlink(missing_ok=True)  # first: without its answer it would count as a lost request
         store.path(key).unlink(missing_ok=True)
-    for draft in store.folder.glob(f"*/.*{DRAFT}"):
+    for draft in [*store.folder.glob(f".*{DRAFT}"), *store.folder.glob(f"*/.*{DRAFT}")]:
         if draft.stat().st_mtime < time.time() - _DAY:
             draft.unlink(missing_ok=True)
 

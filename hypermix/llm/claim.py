@@ -1,7 +1,8 @@
 """The right to send one request: an exclusive file, so that two processes never pay for the same answer.
 
-A claim is a draft (O_CREAT | O_EXCL, on the disk before anything is sent) that is linked to its name: of many processes
-one alone wins, on NFS too, and no one reads a part. Where there are no links, O_EXCL decides on the name itself.
+A claim is a link to a file that says who its owner is (O_CREAT | O_EXCL, on the disk before anything is sent): of many
+processes one alone makes the link, on NFS too, and no one reads a part. Where there are no links, O_EXCL decides on the
+name itself.
 It is never taken away from its owner: whoever finds it lost makes its *successor*, a file named after the lost claim's
 token, in the same way. The last of this chain is in force; those before it are requests that were perhaps paid and
 whose answers are lost.
@@ -14,12 +15,14 @@ more, by which clocks may differ. A claim that holds too long costs time; one th
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import logging
 import os
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from hypermix.files import write_bytes
+from hypermix.files import read_whole, write_bytes, write_new
 from hypermix.hashing import canonical_json, digest
 
 SUFFIX = ".started"
@@ -48,7 +51,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 _TOKEN = re.compile(r"[0-9a-f]{16}")
 _LOG = logging.getLogger(__name__)
 _HELD: set[str] = set()
-"""Tokens of the claims that this process holds: one that it has left behind is as lost as that of a dead process."""
+"""Paths of the claims that this process holds: one that it has left behind is as lost as that of a dead process."""
+
+_OWNERS: dict[tuple[int, str, float], _Owner] = {}
+_LOCK = threading.Lock()
+_SHARED = 60.0
+"""Seconds for which new claims share an owner's file, so that each lives for its lifetime at least."""
+
+_MOST = 10_000
+"""Claims that share an owner's file; file systems bear some ten thousand links."""
 
 _Answer = TypeVar("_Answer")
 
@@ -72,16 +83,23 @@ class Claim:
         unknown: How many requests were lost under the claims before it.
     """
 
-    def __init__(self, chain: list[Path], token: str, unknown: int) -> None:
+    def __init__(self, chain: list[Path], owner: _Owner, unknown: int) -> None:
         self._chain = chain
-        self._token = token
+        self._owner = owner
+        self._token = owner.token
+        self._held = True
         self.unknown = unknown
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        _HELD.discard(self._token)
+        self._release()
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
+            _let_go(self._chain[-1], self._owner)
 
     def settle(self) -> None:
         """Remove the whole chain: the answer is stored.
@@ -91,6 +109,7 @@ class Claim:
         for path in self._chain:
             if path != self._chain[-1] or _is_own(path, self._token):
                 path.unlink(missing_ok=True)
+        self._release()
 
     def forget(self) -> None:
         """Count no request before this one as lost: whoever answers found them again."""
@@ -110,6 +129,7 @@ class Claim:
         """Remove this claim alone: nothing was paid for it. Lost ones before it stay to be counted."""
         if _is_own(self._chain[-1], self._token):
             self._chain[-1].unlink(missing_ok=True)
+        self._release()
 
 
 def take(
@@ -158,68 +178,117 @@ def take(
 
 
 def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
-    """Make the next claim of a chain; None if another process was first."""
+    """Make the next claim of a chain; None if another process, or another thread, was first."""
     path = root.with_name(f"{root.name.removesuffix(SUFFIX)}.{chain[-1].token}{SUFFIX}") if chain else root
-    token = secrets.token_hex(8)
-    _HELD.add(token)
-    try:
-        if not _create(path, token, lifetime):
-            _HELD.discard(token)
+    with _LOCK:
+        if str(path) in _HELD:
             return None
+        _HELD.add(str(path))
+    owner = None
+    try:
+        owner = _borrow(root.parent.parent, lifetime, {found.token for found in chain})
+        made = owner.sign(path)
     except OSError:
-        _HELD.discard(token)
+        _let_go(path, owner)
         raise
-    claim = Claim([*(found.path for found in chain), path], token, sum(found.lost for found in chain))
+    if not made:
+        _let_go(path, owner)
+        return None
+    claim = Claim([*(found.path for found in chain), path], owner, sum(found.lost for found in chain))
+    if not chain:
+        return claim
     # A slow process may succeed a claim whose chain was settled meanwhile; it stands in no chain then.
     now = _read_chain(root)
-    if not now or now[-1].token != token:
-        claim.withdraw()
-        _HELD.discard(token)
+    if not now or now[-1].token != owner.token:
+        with claim:
+            claim.withdraw()
         return None
     return claim
 
 
-def _create(path: Path, token: str, lifetime: float) -> bool:
-    """Make a claim that has its content from the start; False if there is one."""
-    now = time.time()
-    owner = {"host": socket.gethostname(), "place": place(), "pid": os.getpid(), "born": _born(os.getpid())}
-    content = canonical_json({"token": token, "owner": owner, "started": now, "expires": now + lifetime}).encode()
-    draft = path.with_name(f".claim.{token}{DRAFT}")
-    try:
-        _write_new(draft, content)
-        made = _link(draft, path, content)
-    finally:
-        draft.unlink(missing_ok=True)
-    if made:
-        sync_folder(path.parent)
-    return made
+class _Owner:
+    """A file that says who this process is, and that its claims are links to.
 
+    Claims share it, since a file system may take a millisecond to make a file where many were deleted just before.
 
-def _link(draft: Path, path: Path, content: bytes) -> bool:
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        # The answer of an NFS server that made the link may be lost, and the second try finds it.
-        return draft.stat().st_nlink > 1
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
+    Attributes:
+        token: Its name.
+        born: When it was made, by the clock that no correction changes.
+        count: How many claims may be links to it; it is deleted with the last.
+    """
+
+    def __init__(self, folder: Path, lifetime: float) -> None:
+        self.token = secrets.token_hex(8)
+        self.born = time.monotonic()
+        self.count = 0
+        self.key = _owner_key(folder, lifetime)
+        now = time.time()
+        told = {"token": self.token, "owner": _self(os.getpid()), "started": now, "expires": now + lifetime + _SHARED}
+        self._content = canonical_json(told).encode()
+        self._file = folder / f".claim.{self.token}{DRAFT}"
+        write_new(self._file, self._content)
+
+    def sign(self, path: Path) -> bool:
+        """Make a claim that has its content from the start; False if there is one."""
         try:
-            _write_new(path, content)
+            path.hardlink_to(self._file)
         except FileExistsError:
-            return False
-    return True
+            # The answer of an NFS server that made the link may be lost, and the second try finds it.
+            if not _is_same(path, self._file):
+                return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            try:
+                write_new(path, self._content)
+            except FileExistsError:
+                return False
+        sync_folder(path.parent)
+        return True
+
+    def delete(self) -> None:
+        """Remove the file; claims that are links to it stay."""
+        self._file.unlink(missing_ok=True)
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), "wb") as stream:
-        try:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        except OSError:
-            path.unlink(missing_ok=True)  # nothing was sent under it
-            raise
+def _owner_key(folder: Path, lifetime: float) -> tuple[int, str, float]:
+    return os.getpid(), str(folder), lifetime  # a fork is another owner
+
+
+def _borrow(folder: Path, lifetime: float, taken: set[str]) -> _Owner:
+    """Return an owner for one more claim, whose name is none of those in its chain."""
+    with _LOCK:
+        key = _owner_key(folder, lifetime)
+        owner = _OWNERS.get(key)
+        if owner is None or owner.token in taken or time.monotonic() - owner.born > _SHARED or owner.count > _MOST:
+            owner = _OWNERS[key] = _Owner(folder, lifetime)
+        owner.count += 1
+        return owner
+
+
+def _let_go(path: Path, owner: _Owner | None) -> None:
+    with _LOCK:
+        _HELD.discard(str(path))
+        if owner is None:
+            return
+        owner.count -= 1
+        if owner.count == 0:
+            if _OWNERS.get(owner.key) is owner:
+                del _OWNERS[owner.key]
+            owner.delete()
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except FileNotFoundError:
+        return False
+
+
+@functools.cache
+def _self(pid: int) -> dict[str, object]:
+    """Tell who this process is; a fork is another one."""
+    return {"host": socket.gethostname(), "place": place(), "pid": pid, "born": _born(pid)}
 
 
 def _read_chain(root: Path) -> list[_Found]:
@@ -234,7 +303,7 @@ def _read_chain(root: Path) -> list[_Found]:
 
 def _read(path: Path) -> _Found | None:
     try:
-        content, state = path.read_bytes(), path.stat()
+        content, state = read_whole(path)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ESTALE}:  # ESTALE: removed on the server of NFS meanwhile
             return None
@@ -260,7 +329,7 @@ def _is_lost(found: _Found, unreadable: dict[str, float]) -> bool:
     if owner.get("place") != place():
         return time.time() > expires + _SKEW
     if owner.get("pid") == os.getpid() and owner.get("born") == _born(os.getpid()):
-        return found.token not in _HELD
+        return str(found.path) not in _HELD
     return time.time() > expires or not _is_alive(owner.get("pid"), owner.get("born"))
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.errors import ArtefactError, LlmError
-from hypermix.files import write_bytes
+from hypermix.files import read_whole, write_bytes
 from hypermix.hashing import canonical_json, digest
 from hypermix.llm.claim import LIFETIME, SUFFIX, Claim, sync_folder, take
 
@@ -182,7 +182,7 @@ class RequestStore:
     def _look(self, key: str) -> Record | None:
         path = self.path(key)
         try:
-            content = path.read_bytes()
+            content, _ = read_whole(path)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -77,7 +77,7 @@ def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> No
     assert told[0].endswith("none of 10 answers can be used; the first are")
     assert all(line.endswith("(cut off)") for line in told[1:4])
     assert told[4].startswith("raise the augmenter's max_tokens")
-    assert len(workspace.answers()) == 10  # none is lost, so running again asks for nothing
+    assert 10 <= len(workspace.answers()) <= 12  # what was under way is stored too
     stored = {path: path.stat().st_mtime_ns for path in workspace.answers()}
     workspace.run("--until", "augment", fails=True)
     assert {path: path.stat().st_mtime_ns for path in workspace.answers()} == stored

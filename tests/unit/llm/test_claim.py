@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_claim_tells_its_owner(root: Path) -> None:
     assert told["owner"]["host"] == socket.gethostname()
     assert told["owner"]["pid"] == os.getpid()
     assert before <= told["started"] <= time.time()
-    assert told["expires"] == told["started"] + 50.0
+    assert told["started"] + 50.0 <= told["expires"] <= told["started"] + 50.0 + module._SHARED
     assert len(told["token"]) == 16
     assert names(root) == [root.name]
 
@@ -132,6 +133,46 @@ def test_full_folder_of_claims_is_cheap(root: Path) -> None:
         with claim(root) as held:
             held.settle()
     assert time.perf_counter() - started < 5.0
+
+
+def test_claims_of_a_process_share_a_file_that_goes_with_the_last(tmp_path: Path) -> None:
+    folder = tmp_path / "ab"
+    folder.mkdir()
+    roots = [folder / f"{number}{KEY[1:]}{SUFFIX}" for number in range(3)]
+    held = [claim(root) for root in roots]
+    assert len({root.stat().st_ino for root in roots}) == 1
+    assert len(list(tmp_path.glob(".claim.*"))) == 1
+    held[0].settle()
+    held[1].withdraw()
+    with held[2]:
+        assert names(roots[0]) == [roots[2].name]
+    assert list(tmp_path.glob(".claim.*")) == []
+    assert names(roots[0]) == [roots[2].name]  # it was left behind
+
+
+def test_claim_that_a_busy_process_left_behind_has_a_successor(root: Path) -> None:
+    other = root.with_name(f"{'cd' * 32}{SUFFIX}")
+    with claim(other) as busy:
+        leave(root)
+        with claim(root) as held:
+            assert held.unknown == 1
+            assert token(root) == token(other)
+            assert names(root) == sorted([root.name, f"{KEY}.{token(root)}{SUFFIX}", other.name])
+            held.settle()
+        busy.settle()
+    assert names(root) == []
+
+
+def test_of_two_threads_one_has_the_claim(root: Path) -> None:
+    first = claim(root)
+    assert is_waiting(root)
+    second = ThreadPoolExecutor(1).submit(claim, root)
+    time.sleep(0.05)
+    assert not second.done()
+    first.withdraw()
+    with second.result(timeout=5) as held:
+        assert held.unknown == 0
+        held.settle()
 
 
 # Lost claims.
@@ -323,7 +364,7 @@ def test_stale_handle_is_no_claim(root: Path, monkeypatch: pytest.MonkeyPatch) -
     def stale(path: Path) -> bytes:
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr(Path, "read_bytes", stale)
+    monkeypatch.setattr(module, "read_whole", stale)
     assert module._read_chain(root) == []
 
 
