@@ -316,7 +316,7 @@ class Sender:
 
     def _word_failure(self, error: FailedError, failures: int) -> str:
         return (
-            f"{self._where} gave no answer in {failures} tries: {error.message}; "
+            f"{self._where} gave no answer in {failures} {'try' if failures == 1 else 'tries'}: {error.message}; "
             "answers so far are stored, running again asks for the rest"
         )
 

@@ -181,7 +181,7 @@ class Wire:
             cause = self._shown(error.__cause__ or error)
             raise FailedError(f"{what} ({cause})", unknown=flight.sent) from error
         except openai.APIStatusError as error:
-            raise self._read_error(error) from error
+            raise self._read_error(path, error) from error
         finally:
             _FLIGHT.reset(token)
         return self._read(path, body, response)
@@ -209,7 +209,7 @@ class Wire:
                 raise RefusedError(told, param="n", said=told, unknown=True) from None
             raise FailedError(self._shown(error), unknown=True) from None
 
-    def _read_error(self, error: openai.APIStatusError) -> WireError:
+    def _read_error(self, path: str, error: openai.APIStatusError) -> WireError:
         """Tell what kind of refusal a status is, in one sentence with what to do."""
         status, told, headers = error.status_code, self._shown(_words(error)), error.response.headers
         codes = {str(error.code or ""), str(error.type or "")}
@@ -225,7 +225,7 @@ class Wire:
             return RefusedError(told, fatal=False, filtered=True)
         param = self._shown(error.param) if isinstance(error.param, str) else None
         said = told if status in _ABOUT_THE_REQUEST else None
-        return RefusedError(_refusal(status, codes, told, param), param=param, said=said)
+        return RefusedError(_refusal(path, status, codes, told, param), param=param, said=said)
 
     def _shown(self, error: object) -> str:
         """Word a message without the key, which some servers repeat, and without whole pages."""
@@ -249,11 +249,13 @@ def _is_answer(path: str, text: str) -> bool:
     return True
 
 
-def _refusal(status: int, codes: set[str], told: str, param: str | None) -> str:
+def _refusal(path: str, status: int, codes: set[str], told: str, param: str | None) -> str:
     if status == 401:
         return f"the key was refused: {told}; check the llm's key in the config and where it points to"
     if status == 403:
         return f"the key may not do this: {told}; see which models and endpoints it is for"
+    if status in {404, 405} and path == DECISIONS:
+        return f"the endpoint makes no decisions: {told}; set the augmenter's label_source to another one"
     if status == 404:
         return f"there is no such model or address: {told}; check the llm's model and base_url"
     if codes & _TOO_LONG or status == 413:

@@ -264,7 +264,7 @@ def test_faults_are_told_and_a_second_run_goes_on(drawn: Path, server: Loopback)
         "add credit there, and run again",
         f"gone{at}there is no such model or address: ",
         "check the llm's model and base_url",
-        f"html at {server.base_url} gave no answer in 1 tries: ",
+        f"html at {server.base_url} gave no answer in 1 try: ",
         f"late at {server.base_url} asks for a pause of 3600 s",
         "the environment variable HYPERMIX_UNSET_KEY, which should hold the key of the language model, is not set",
     ):

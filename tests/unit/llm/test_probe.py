@@ -215,7 +215,7 @@ def test_echo_that_is_ignored_is_seen(server: Loopback, store: RequestStore) -> 
         (refusal(401, "n logprobs stop"), "the key was refused"),
         (refusal(404, "no model with logprobs"), "no such model"),
         (refusal(429, "n", code="insufficient_quota"), "no credit left"),
-        (refusal(500, "seed"), "gave no answer in 1 tries"),
+        (refusal(500, "seed"), "gave no answer in 1 try"),
     ],
 )
 def test_what_no_setting_mends_ends_it_at_once(

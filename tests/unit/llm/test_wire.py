@@ -145,6 +145,12 @@ REFUSALS = [
 ]
 
 
+def test_endpoint_without_decisions_is_told_as_such(server: Loopback) -> None:
+    server.replies = [refusal(404, "not found")]
+    with pytest.raises(RefusedError, match="makes no decisions: .*; set the augmenter's label_source to another one"):
+        send(server, {"model": "m", "input": "x", "questions": []}, DECISIONS)
+
+
 @pytest.mark.parametrize(("reply", "wanted", "param"), REFUSALS, ids=lambda part: getattr(part, "body", None))
 def test_refusal_says_what_to_do(server: Loopback, reply: Reply, wanted: str, param: str | None) -> None:
     server.replies = [reply]
