@@ -62,6 +62,7 @@ def run(
         augmenter = work.build(takes)
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
         draw = Rows(augmenter, work.examples, work.seed, client).make()
+    refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows(len(work.examples)), sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
@@ -149,6 +150,17 @@ def _open_client(llm: Mapping[str, Any] | None, runtime: Mapping[str, Any]) -> I
         return
     with Client(open_llm(llm, runtime), open_store(llm, runtime), offline=runtime["offline"]) as client:
         yield client
+
+
+def refuse_mixed(rows: Sequence[SyntheticRow]) -> None:
+    """Refuse rows whose labels are of several kinds: they mean different things, and no table could tell them apart.
+
+    Raises:
+        AugmentError: If kept rows name more than one `label_source`.
+    """
+    sources = sorted({str(row.label_source) for row in rows if row.kept})
+    if len(sources) > 1:
+        raise AugmentError(f"the labels of one augmentation come from {', '.join(sources)}; one source is wanted")
 
 
 def _to_frame(rows: Sequence[SyntheticRow], llm: str | None) -> dict[str, list[Any]]:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ from hypermix.hashing import file_digest
 from hypermix.llm.client import Client
 from hypermix.llm.embedded import embedded_llm
 from hypermix.llm.store import Answer, Question, Record, RequestStore
-from hypermix.records import Abilities, Example, Task
-from hypermix.steps.augment import _check_words
+from hypermix.records import Abilities, Example, SyntheticRow, Task
+from hypermix.steps.augment import _check_words, refuse_mixed
 from tests.gguf import CONTEXT
 from tests.loopback import completion
 from tests.unit.steps.chain import Chain, Key
@@ -320,6 +322,14 @@ def test_hard_labels_have_no_problem(client: Client, caplog: pytest.LogCaptureFi
 def test_checking_words_is_not_counted(client: Client) -> None:
     _check_words(client, FOUR, {"labels": "soft"})
     assert (client.usage.paid, client.usage.replayed, client.usage.tokens.total) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("reason", "refused"), [(None, True), ("no label", False)])
+def test_label_sources_are_never_mixed(reason: str | None, refused: bool) -> None:
+    row = SyntheticRow(0, "a film", "positive", (0.2, 0.8), "logprobs", 0.9, ("a",), "key", None)
+    rows = [row, replace(row, index=1, label_source="vote", reason=reason)]
+    with pytest.raises(AugmentError, match="come from logprobs, vote; one") if refused else nullcontext():
+        refuse_mixed(rows)
 
 
 # What it takes from the config and from the draw.
