@@ -147,7 +147,7 @@ REFUSALS = [
 
 def test_endpoint_without_decisions_is_told_as_such(server: Loopback) -> None:
     server.replies = [refusal(404, "not found")]
-    with pytest.raises(RefusedError, match="makes no decisions: .*; set the augmenter's label_source to another one"):
+    with pytest.raises(RefusedError, match=r"makes no decisions: .*; set the augmenter's label_source to another one"):
         send(server, {"model": "m", "input": "x", "questions": []}, DECISIONS)
 
 
