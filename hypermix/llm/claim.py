@@ -1,8 +1,7 @@
 """The right to send one request: an exclusive file, so that two processes never pay for the same answer.
 
 A claim is a link to a file that says who its owner is (O_CREAT | O_EXCL, on the disk before anything is sent): of many
-processes one alone makes the link, on NFS too, and no one reads a part. Where there are no links, O_EXCL decides on the
-name itself.
+processes one alone makes the link, on NFS too, and no one reads a part. Without links O_EXCL decides on the name itself.
 It is never taken away from its owner: whoever finds it lost makes its *successor*, a file named after the lost claim's
 token, in the same way. The last of this chain is in force; those before it are requests that were perhaps paid and
 whose answers are lost.
@@ -269,13 +268,24 @@ def _borrow(folder: Path, lifetime: float, taken: set[str]) -> _Owner:
 def _let_go(path: Path, owner: _Owner | None) -> None:
     with _LOCK:
         _HELD.discard(str(path))
-        if owner is None:
+        if owner is None or owner.key[0] != os.getpid():
             return
         owner.count -= 1
         if owner.count == 0:
             if _OWNERS.get(owner.key) is owner:
                 del _OWNERS[owner.key]
             owner.delete()
+
+
+def _forget_all() -> None:
+    """Hold nothing in a process that was forked: its parent does."""
+    global _LOCK  # noqa: PLW0603 - another thread of the parent may hold it
+    _LOCK = threading.Lock()
+    _HELD.clear()
+    _OWNERS.clear()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _is_same(path: Path, other: Path) -> bool:

@@ -163,6 +163,18 @@ def test_claim_that_a_busy_process_left_behind_has_a_successor(root: Path) -> No
     assert names(root) == []
 
 
+def test_forked_process_holds_nothing_of_its_parent(root: Path) -> None:
+    with claim(root) as held:
+        pid = os.fork()
+        if pid == 0:
+            waits = is_waiting(root)
+            held.withdraw()  # as its parent does
+            with claim(root) as own:
+                own.withdraw()
+            os._exit(0 if waits else 3)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def test_of_two_threads_one_has_the_claim(root: Path) -> None:
     first = claim(root)
     assert is_waiting(root)
