@@ -1,7 +1,7 @@
 """The right to send one request: an exclusive file, so that two processes never pay for the same answer.
 
 A claim is a link to a file that says who its owner is (O_CREAT | O_EXCL, on the disk before anything is sent): of many
-processes one alone makes the link, on NFS too, and no one reads a part. Where there are none, O_EXCL decides on the name.
+processes one alone makes the link, on NFS too, and no one reads a part. Without links O_EXCL decides on the name.
 It is never taken away from its owner: whoever finds it lost makes its *successor*, a file named after the lost claim's
 token, in the same way. The last of this chain is in force; those before it are requests that were perhaps paid and
 whose answers are lost.
