@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -229,8 +230,9 @@ def remove(store: RequestStore, keys: Iterable[str]) -> None:
             path.unlink(missing_ok=True)  # first: without its answer it would count as a lost request
         store.path(key).unlink(missing_ok=True)
     for draft in [*store.folder.glob(f".*{DRAFT}"), *store.folder.glob(f"*/.*{DRAFT}")]:
-        if draft.stat().st_mtime < time.time() - _DAY:
-            draft.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # those of a running job come and go
+            if draft.stat().st_mtime < time.time() - _DAY:
+                draft.unlink()
 
 
 def _keys(store: RequestStore) -> Iterator[str]:

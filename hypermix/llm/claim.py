@@ -42,7 +42,7 @@ _SKEW = 300.0
 _UNWRITTEN = 5.0
 """Seconds in which an owner writes its name into the file that it has made, where there are no links."""
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_LINKS = {getattr(errno, name) for name in ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]}
 _MAX_PID = 1 << 31
 DRAFT = ".tmp"
 
@@ -212,17 +212,17 @@ class _Owner:
 
     Attributes:
         token: Its name.
-        born: When it was made, by the clock that no correction changes.
+        ends: When its claims end, by the clock on the wall, which another process reads.
         count: How many claims may be links to it; it is deleted with the last.
     """
 
     def __init__(self, folder: Path, lifetime: float) -> None:
         self.token = secrets.token_hex(8)
-        self.born = time.monotonic()
         self.count = 0
         self.key = _owner_key(folder, lifetime)
         now = time.time()
-        told = {"token": self.token, "owner": _self(os.getpid()), "started": now, "expires": now + lifetime + _SHARED}
+        self.ends = now + lifetime + _SHARED
+        told = {"token": self.token, "owner": _self(os.getpid()), "started": now, "expires": self.ends}
         self._content = canonical_json(told).encode()
         self._file = folder / f".claim.{self.token}{DRAFT}"
         write_new(self._file, self._content)
@@ -259,7 +259,7 @@ def _borrow(folder: Path, lifetime: float, taken: set[str]) -> _Owner:
     with _LOCK:
         key = _owner_key(folder, lifetime)
         owner = _OWNERS.get(key)
-        if owner is None or owner.token in taken or time.monotonic() - owner.born > _SHARED or owner.count > _MOST:
+        if owner is None or owner.token in taken or owner.ends < time.time() + lifetime or owner.count > _MOST:
             owner = _OWNERS[key] = _Owner(folder, lifetime)
         owner.count += 1
         return owner

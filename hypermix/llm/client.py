@@ -128,8 +128,6 @@ class Client:
         tag, found = self.take_any()
         if isinstance(found, Completion):
             return tag, found
-        if found.filtered:
-            return tag, Completion("", (Choice("", "content_filter", ()),))
         raise found.error
 
     def take_any(self) -> tuple[Hashable, Completion | Refusal]:
@@ -311,12 +309,15 @@ class Client:
     ) -> None:
         if isinstance(outcome, Refusal):
             with claim:
-                if outcome.unknown and not backend.remembers:
+                if outcome.unknown:
                     claim.lose(outcome.unknown)
-                else:
-                    claim.withdraw()
-            if outcome.fatal or not outcome.unsent:  # else the job ends, and something else says why
-                self._give(tag, outcome, Usage())
+                elif outcome.unsent or outcome.fatal or outcome.filtered or not backend.remembers:
+                    claim.withdraw()  # else it is under way, and found again later
+            if outcome.filtered:
+                filtered = Completion(question.key, (Choice("", "content_filter", ()),))
+                self._give(tag, filtered, Usage(unknown=outcome.unknown))
+            elif outcome.fatal or not outcome.unsent:  # else the job ends, and something else says why
+                self._give(tag, outcome, Usage(unknown=outcome.unknown))
             return
         if backend.remembers:
             claim.forget()

@@ -23,6 +23,9 @@ _AHEAD = 16
 """Most questions that wait in the sender, so that it is never idle while claims are written. They count as perhaps paid
 if the job is killed, so they are few where answers come slowly."""
 
+_LIMITED_SECONDS = 20.0
+"""Seconds of requests that are claimed where a limit holds them back."""
+
 _FIRST = 4
 """Questions under way at the start."""
 
@@ -38,6 +41,8 @@ class RemoteBackend:
     def __init__(self, endpoint: Endpoint) -> None:
         self.width = min(_FIRST, endpoint.concurrency) + 1
         self._most = endpoint.concurrency + max(1, min(_AHEAD, endpoint.concurrency // 4))
+        if endpoint.requests_per_min is not None:
+            self._most = min(self._most, max(_FIRST, round(endpoint.requests_per_min * _LIMITED_SECONDS / 60)))
         self._name = endpoint.name
         self._lock = threading.Lock()
         self._open: dict[int, Question] = {}

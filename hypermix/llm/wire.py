@@ -35,6 +35,9 @@ _SECRET_CHARACTERS = 16
 _APIS = (COMPLETIONS, CHAT, DECISIONS)
 _ROOT = "/v1"
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
+_BY_A_GATEWAY = {502, 504, 520, 522, 524}
+"""Said by a proxy that passed the request on, and whose server may go on and bill it."""
+
 _FILTERED = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
 _TOO_LONG = {"context_length_exceeded", "string_above_max_length", "exceed_context_size_error"}
 _ABOUT_THE_REQUEST = {400, 422}
@@ -220,7 +223,7 @@ class Wire:
             wait = wait_of(headers, time.time())
             return OverloadedError(told, exhausted_for(headers) if wait is None else wait)
         if status in {408, 409, 425} or (status >= 500 and headers.get("x-should-retry") != "false"):
-            return FailedError(told)
+            return FailedError(told, unknown=status in _BY_A_GATEWAY)
         if codes & _FILTERED:
             return RefusedError(told, fatal=False, filtered=True)
         param = self._shown(error.param) if isinstance(error.param, str) else None

@@ -64,7 +64,7 @@ def open_store(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> RequestSto
         return RequestStore(folder)
     seconds = (limits["deadline"] + _SLACK) * limits["tries"] + 2 * limits["longest_wait"]
     if llm["api"] == "batch":
-        seconds += _LONGEST_BATCH
+        seconds += _LONGEST_BATCH * limits["tries"]
     return RequestStore(folder, lifetime=max(seconds, RequestStore.lifetime))
 
 

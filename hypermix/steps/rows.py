@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NoReturn, cast
 
 from hypermix.augment.base import Augmenter, Slot
 from hypermix.errors import AugmentError
@@ -19,7 +19,7 @@ _PROGRESS_SECONDS = 10.0
 _SHOWN_ANSWERS = 3
 _SHOWN_CHARACTERS = 300
 _ENOUGH_TO_GIVE_UP = 10
-"""Tries after which asking on is a waste if none could be used."""
+"""Rows after which asking on is a waste if none of these could be used at its first try."""
 
 
 @dataclass
@@ -120,28 +120,31 @@ class Rows:
         self._draw.asked += len(answers)
         if row.kept:
             self._kept += 1
-            self._unusable.clear()
             return
         self._draw.discarded += len(answers)
-        if answers and not self._kept:
+        if answers and slot.row < _ENOUGH_TO_GIVE_UP:
             self._unusable[slot] = answers[0].text, row.reason
         if slot.attempt + 1 < self._augmenter.attempts:
             self._waiting.append(Slot(slot.row, slot.attempt + 1))
-        if len(self._made) == _ENOUGH_TO_GIVE_UP:
-            self._refuse_hopeless()
+        # By the first rows, not by the answers that came first, so that a replay in another order ends alike.
+        first = [self._made.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
+        if self._unusable and slot.attempt == 0 and all(one is not None and not one.kept for one in first):
+            self._fail(_ENOUGH_TO_GIVE_UP)
 
     def _refuse_hopeless(self) -> None:
         """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
-        if not self._draw.asked or self._kept:
-            return
+        if self._draw.asked and not self._kept:
+            self._fail(len(self._made))
+
+    def _fail(self, count: int) -> NoReturn:
         first = [self._unusable[slot] for slot in sorted(self._unusable)[:_SHOWN_ANSWERS]]
         shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in first]
-        cut = all(row.reason == "cut off" for row in self._made.values())
+        cut = all(reason == "cut off" for _, reason in self._unusable.values())
         advice = (
             "raise the augmenter's max_tokens" if cut else "try more examples, another model, or plainer label words"
         )
         advice += "; stored answers cost nothing again"
-        raise AugmentError("\n".join([f"none of {len(self._made)} answers can be used; the first are", *shown, advice]))
+        raise AugmentError("\n".join([f"none of {count} answers can be used; the first are", *shown, advice]))
 
 
 class _Progress:

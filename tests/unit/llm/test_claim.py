@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -339,15 +340,12 @@ def test_count_that_cannot_be_written_is_told(
 # Where there are no links.
 
 
-def refuse_links(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EXDEV])
+def test_without_links_names_are_exclusive(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(path: Path, target: Path) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-
-
-def test_without_links_names_are_exclusive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_links(monkeypatch)
     with claim(root) as held:
         assert token(root)
         assert names(root) == [root.name]

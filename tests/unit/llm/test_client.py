@@ -180,7 +180,7 @@ FAULTS = [
     Reply(completion(), cut=True),
     Reply(reset=True),
 ]
-PERHAPS_PAID = FAULTS[5:]
+PERHAPS_PAID = FAULTS[4:]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda reply: f"{reply.status} {reply.body[:20]}{reply.reset}")
