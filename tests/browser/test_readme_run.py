@@ -26,7 +26,8 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, gemma: Path) -> Workspace:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = [text for text in shown if "source: file" in text]
     default = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     workspace = make_workspace(tmp_path_factory.mktemp("mine"), gemma)
     workspace.config = merge(merge(default, yaml.safe_load(example)), QUICK)

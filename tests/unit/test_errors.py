@@ -5,7 +5,16 @@ import pytest
 from hypermix import errors
 from hypermix.errors import HypermixError, accepted
 
-NAMES = ["ConfigError", "DataError", "ArtefactError", "LlmError", "ServerError", "AugmentError", "TrainError"]
+NAMES = [
+    "ConfigError",
+    "DataError",
+    "ArtefactError",
+    "LlmError",
+    "BudgetError",
+    "ServerError",
+    "AugmentError",
+    "TrainError",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -130,7 +130,7 @@ def test_what_the_endpoint_does_not_take_is_refused_in_one_sentence(asked: tuple
         "label_source: scoring needs the log-probabilities of prompts, and the endpoint tells none; set label_source: "
         "classify\n"
     ) in told
-    assert re.search(r"gemma at http://127\.0\.0\.1:\d+/v1: there is no such model or address: .*; check ", told)
+    assert re.search(r"gemma at http://127\.0\.0\.1:\d+/v1: the endpoint makes no decisions: .*; set the aug", told)
     done = {path.parent.parent.name for path in (workspace.results() / "augment").rglob("synthetic.parquet")}
     assert not done & {"augmenter=line-scoring", "augmenter=talk-decisions"}
 
