@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.model import load_classifier
+from hypermix.classify.network import Network
 from tests.tiny import LONGEST, save_tiny_bert
 
 LABELS = ("negative", "positive")
@@ -34,7 +35,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def network(tiny: Path) -> PreTrainedModel:
+def network(tiny: Path) -> Network:
     """Return the tiny model, fresh, with a head for two labels."""
     return load_classifier(str(tiny), len(LABELS), seed=1)[0]
 
