@@ -149,7 +149,7 @@ def _batch(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
             timing=Timing(poll=runtime["llm"]["poll"]),
         )
 
-    return replace(_hosted(llm, runtime), open=lambda: closing(build()))
+    return replace(_hosted(llm, runtime), open=lambda: closing(build()), remembers=True)
 
 
 def _rate(runtime: Mapping[str, Any]) -> Rate | None:

@@ -430,7 +430,7 @@ def test_endpoint_that_does_not_open_leaves_no_claim(store: RequestStore) -> Non
 class Lame:
     """A backend that breaks when it is asked for an answer."""
 
-    width, eager, remembers = 4, True, False
+    width, eager = 4, True
 
     def submit(self, question: Question) -> None:
         """Take it."""

@@ -465,12 +465,16 @@ def test_lost_requests_before_it_are_counted_with_an_answer(store: RequestStore)
     assert store.get(KEY) == record
 
 
-def test_forgotten_requests_are_not_counted(store: RequestStore) -> None:
-    with claim(store) as held:
-        held.lose(2)
-    held = claim(store)
-    held.forget()
-    assert store.finish(held, QUESTION, Answer(ANSWER)).answer.unknown == 0
+@pytest.mark.parametrize(("direct", "unknown"), [(False, 0), (True, 1)])
+def test_request_that_a_batch_finds_again_is_not_counted_and_a_direct_one_is(
+    store: RequestStore, direct: bool, unknown: int
+) -> None:
+    lost = store.begin(QUESTION, remembers=not direct)
+    assert isinstance(lost, Claim)
+    lost.leave()
+    found = store.begin(QUESTION, remembers=True)
+    assert isinstance(found, Claim)
+    assert store.finish(found, QUESTION, Answer(ANSWER)).answer.unknown == unknown
 
 
 def test_wait_for_somebody_else_is_given_up_by_its_pause(store: RequestStore) -> None:
