@@ -315,7 +315,7 @@ def test_lost_request_is_known_where_the_way_that_sent_it_finds_it_again(
 
 def test_each_lost_request_of_a_chain_is_known_or_not_by_itself(root: Path) -> None:
     for remembers, count in ((False, 3), (True, None), (False, 2)):
-        with claim(root) as held:
+        with claim(root, remembers=remembers) as held:
             if count:
                 held.lose(count)
     with claim(root, remembers=True) as held:
