@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hypermix import tables
 from hypermix.errors import ArtefactError
@@ -18,10 +17,10 @@ from hypermix.files import write_table
 from hypermix.llm import archive
 from hypermix.llm.claim import take
 from hypermix.llm.store import Answer, Question, Record, RequestStore
+from tests.unit.llm.anything import HEADERS, SETTINGS, TEXTS
 
 PATH = "/v1/completions"
 DAY = 86_400
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def record(sample: int, model: str = "m", path: str = PATH, response: str = "{}") -> Record:
@@ -110,11 +109,7 @@ def test_export_and_import_give_equal_files(store: RequestStore, other: RequestS
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
-@given(
-    response=TEXTS,
-    headers=st.dictionaries(TEXTS, TEXTS, max_size=2),
-    body=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False) | TEXTS | st.none(), max_size=3),
-)
+@given(response=TEXTS, headers=HEADERS, body=SETTINGS)
 def test_any_answer_survives(
     tmp_path_factory: pytest.TempPathFactory, response: str, headers: dict[str, str], body: dict[str, Any]
 ) -> None:

@@ -4,8 +4,6 @@ import math
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.ledger import Caps, Cost, Ledger, Spent
+from tests.unit.llm.waiting import start, wait_to_start
 
 HAMMER = """
 import random, sys
@@ -50,25 +49,6 @@ for _ in range(times):
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
-
-
-def hammer(path: Path, seed: int, times: int, cap: float) -> subprocess.Popen[str]:
-    """Return a process that reserves and settles once a line has come."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HAMMER, str(path), str(seed), str(times), str(cap)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
 
 
 # Adding up.
@@ -246,7 +226,7 @@ def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 def test_processes_stay_below_a_cap_and_lose_nothing(path: Path) -> None:
     cap = 8.0
-    running = [hammer(path, seed, 500, cap) for seed in range(4)]
+    running = [wait_to_start(HAMMER, path, seed, 500, cap) for seed in range(4)]
     for process in running:
         start(process)
     told = []
@@ -268,7 +248,7 @@ def test_killed_process_leaves_a_whole_account(path: Path) -> None:
     draw = random.Random(7)
     least = 0.0
     for seed in range(20):
-        process = hammer(path, seed, 1_000_000, 1e9)
+        process = wait_to_start(HAMMER, path, seed, 1_000_000, 1e9)
         start(process)
         time.sleep(draw.uniform(0.0, 0.05))
         os.kill(process.pid, signal.SIGKILL)

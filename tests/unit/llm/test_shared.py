@@ -6,8 +6,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypermix.llm.shared import LOCK, DamagedStateError, Shared, State
+from tests.unit.llm.waiting import start, wait_to_start
 
 ADD = """
 import sys
@@ -44,22 +43,6 @@ def path(tmp_path: Path) -> Path:
 def add(state: State) -> int:
     state["sum"] = int(state.get("sum", 0)) + 1
     return int(state["sum"])
-
-
-def adder(path: Path, times: int) -> subprocess.Popen[str]:
-    """Return a process that waits for a line before it adds."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", ADD, str(path), str(times)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
 
 
 # One process.
@@ -258,7 +241,7 @@ def test_threads_change_in_turn(path: Path) -> None:
 
 
 def test_processes_change_in_turn(path: Path) -> None:
-    running = [adder(path, 300) for _ in range(4)]
+    running = [wait_to_start(ADD, path, 300) for _ in range(4)]
     for process in running:
         start(process)
     told: list[int] = []
@@ -274,7 +257,7 @@ def test_killed_process_leaves_a_whole_state_and_no_lock(path: Path) -> None:
     draw = random.Random(4)
     before = 0
     for _ in range(20):
-        process = adder(path, 1_000_000)
+        process = wait_to_start(ADD, path, 1_000_000)
         start(process)
         time.sleep(draw.uniform(0.0, 0.05))
         os.kill(process.pid, signal.SIGKILL)

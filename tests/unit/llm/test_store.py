@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypermix.errors import ArtefactError, LlmError
 from hypermix.llm.claim import Claim
 from hypermix.llm.store import Answer, Question, Record, RequestStore, request_key
+from tests.unit.llm.anything import HEADERS, SETTINGS, TEXTS
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
 IDENTITY = {"model_sha256": "ab" * 32}
@@ -34,7 +35,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 BODIES = st.dictionaries(st.text(), VALUES, min_size=1, max_size=5)
 
 
@@ -154,11 +154,7 @@ def test_stored_answer_comes_back(store: RequestStore) -> None:
 
 
 @STEADY
-@given(
-    answer=TEXTS,
-    headers=st.dictionaries(TEXTS, TEXTS, max_size=3),
-    body=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False) | TEXTS | st.integers(), max_size=3),
-)
+@given(answer=TEXTS, headers=HEADERS, body=SETTINGS)
 def test_anything_comes_back(
     tmp_path_factory: pytest.TempPathFactory, answer: str, headers: dict[str, str], body: dict[str, Any]
 ) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import filelock._unix
 import pytest
 
+from hypermix.errors import LlmError
 from hypermix.llm.batch.records import BatchRecord, BatchRecords
 from hypermix.llm.store import Answer
 from tests.batch_server import KEY, BatchServer, End, line, nothing
@@ -187,6 +191,27 @@ def test_folder_that_cannot_be_made_stops_the_job(server: BatchServer, job: Job)
     found = only(job.run(asked(server, 1)))
     assert "cannot be locked" in str(found.error)
     assert server.counts == {}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "endless link", "link to a folder"])
+def test_lock_that_is_no_file_is_told(tmp_path: Path, kind: str) -> None:
+    lock = tmp_path / ".lock"
+    targets = {"link": tmp_path / "elsewhere", "endless link": lock, "link to a folder": tmp_path}
+    if kind == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(targets[kind])
+    with pytest.raises(LlmError, match=r"cannot be locked: .*; nothing was sent$"), BatchRecords(tmp_path).lock():
+        pytest.fail("it was locked")
+
+
+def test_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int) -> bool:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(filelock._unix, "lock_fd_nonblocking", refuse)
+    with pytest.raises(LlmError, match=r"cannot be locked: .*Function not implemented"), BatchRecords(tmp_path).lock():
+        pytest.fail("it was locked")
 
 
 def test_no_file_and_no_message_holds_the_key(server: BatchServer, job: Job, caplog: pytest.LogCaptureFixture) -> None:
