@@ -97,15 +97,18 @@ def test_missing_store_is_told(store: RequestStore, use: Callable[[RequestStore]
 # Export and import.
 
 
-def test_export_and_import_give_equal_files(store: RequestStore, other: RequestStore, tmp_path: Path) -> None:
-    fill(store, *map(record, range(2500)))
+def test_export_and_import_give_equal_files(
+    store: RequestStore, other: RequestStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_BATCH", 100)
+    fill(store, *map(record, range(250)))
     found = archive.export_store(store, tmp_path / "all.parquet")
-    assert (found.answers, found.damaged) == (2500, [])
+    assert (found.answers, found.damaged) == (250, [])
     done = archive.import_store(other, tmp_path / "all.parquet")
-    assert (done.added, done.present, done.damaged) == (2500, 0, [])
+    assert (done.added, done.present, done.damaged) == (250, 0, [])
     assert contents(other) == contents(store)
     again = archive.import_store(other, tmp_path / "all.parquet")
-    assert (again.added, again.present) == (0, 2500)
+    assert (again.added, again.present) == (0, 250)
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)

@@ -271,9 +271,9 @@ def test_claim_of_no_process_is_lost(root: Path, pid: object) -> None:
     "content", [b"", b"{", b"[]", b"null", b'{"token": "../../x", "owner": {}, "expires": 1}', b"\xff" * 9]
 )
 def test_unreadable_claim_is_lost_after_a_while(root: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_UNWRITTEN", 0.4)
+    monkeypatch.setattr(module, "_UNWRITTEN", 0.2)
     root.write_bytes(content)
-    assert is_waiting(root, 0.2)
+    assert is_waiting(root, 0.06)
     with claim(root) as held:
         assert held.unknown == 1
         held.settle()

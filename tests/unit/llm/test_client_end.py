@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from hypermix.llm.client import Client, Llm
 from hypermix.llm.store import Answer, Question, RequestStore
 from tests.loopback import Loopback, Reply, completion
 from tests.unit.llm.asking import OTHER, REQUEST, key_of, refuse, row, stored_files
-from tests.unit.llm.conftest import make_client, wait_until
+from tests.unit.llm.conftest import as_endpoint, as_llm, make_client, wait_until
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -66,6 +67,23 @@ class Lame:
         """Do nothing."""
 
     stop = close = lambda _: None
+
+
+@pytest.mark.parametrize(("remembers", "unknown"), [(False, 1), (True, 0)])
+def test_request_that_another_way_lost_is_counted_where_a_batch_asks_it_again(
+    server: Loopback, store: RequestStore, remembers: bool, unknown: int
+) -> None:
+    @contextmanager
+    def lame() -> Iterator[Backend]:
+        yield Lame()
+
+    llm = replace(as_llm(as_endpoint(server)), remembers=True)
+    with Client(replace(llm, open=lame, remembers=remembers), store) as client:
+        with pytest.raises(LlmError, match="it broke"):
+            client.complete(REQUEST)
+    with Client(llm, store) as client:
+        client.complete(REQUEST)
+    assert (client.usage.paid, client.usage.unknown) == (1, unknown)
 
 
 def test_backend_that_breaks_is_told_and_counted(store: RequestStore) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
 import time
 from collections import Counter
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,6 @@ STEPS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def processes() -> multiprocessing.context.ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.batch_server"])
-    return context
-
-
 def let_pass(kind: str, when: str) -> None:
     """Do nothing at any step."""
 
@@ -45,7 +38,7 @@ def kill_now(process: Any) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_job_is_gone_on_with(
-    server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext, step: tuple[str, str]
+    server: BatchServer, tmp_path: Path, processes: ForkServerContext, step: tuple[str, str]
 ) -> None:
     server.ends = [End(looks=2)]
     process = processes.Process(target=run_job, args=(server.base_url, tmp_path, 6))
@@ -64,7 +57,7 @@ def test_killed_job_is_gone_on_with(
 
 @pytest.mark.parametrize("stored", [0, 3])
 def test_job_killed_before_it_stores_loses_nothing(
-    server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext, stored: int
+    server: BatchServer, tmp_path: Path, processes: ForkServerContext, stored: int
 ) -> None:
     process = processes.Process(target=run_job, args=(server.base_url, tmp_path, 6, stored))
     process.start()
@@ -85,7 +78,7 @@ def finish(server: BatchServer, folder: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_job_killed_again_and_again_pays_no_answer_twice(
-    server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext, seed: int
+    server: BatchServer, tmp_path: Path, processes: ForkServerContext, seed: int
 ) -> None:
     draw = random.Random(seed)
     answers: Counter[str] = Counter()
@@ -116,9 +109,7 @@ def test_job_killed_again_and_again_pays_no_answer_twice(
     assert list((tmp_path / "batches").glob("*.json")) == []
 
 
-def test_jobs_at_once_share_their_batches(
-    server: BatchServer, tmp_path: Path, processes: multiprocessing.context.ForkServerContext
-) -> None:
+def test_jobs_at_once_share_their_batches(server: BatchServer, tmp_path: Path, processes: ForkServerContext) -> None:
     server.ends = [End(looks=4)]
     jobs = [processes.Process(target=run_job, args=(server.base_url, tmp_path, 6)) for _ in range(3)]
     for process in jobs:
