@@ -32,7 +32,7 @@ run: $(RUN_INSTALLED) ## Run the experiment of config/config.yaml; the report is
 	$(WITH_VENV) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
 
 test: $(DEV_INSTALLED) ## Run the tests
-	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(DEV_INSTALLED) ## Check style, format and types
 	$(BIN)/ruff check $(SOURCES)

@@ -72,6 +72,8 @@ class Abilities:
         penalties: Whether it takes `frequency_penalty`.
         structured: Whether it takes a JSON schema for the answer.
         max_tokens: The name of its limit of the answer's length.
+        prompts: Whether it takes a list of prompts; nothing here sends one, since each row is a request of its own.
+        effort: Whether it takes `reasoning_effort`, which a user may set.
     """
 
     chat: bool = False
@@ -84,6 +86,8 @@ class Abilities:
     penalties: bool = True
     structured: bool = False
     max_tokens: str = "max_tokens"
+    prompts: bool = False
+    effort: bool = False
 
 
 @dataclass(frozen=True)

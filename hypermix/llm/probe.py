@@ -1,4 +1,8 @@
-"""What an endpoint takes: one cheap request that asks for all of it, and again without what it refuses."""
+"""What an endpoint takes: one cheap request that asks for all of it, and again without what it refuses.
+
+A second one tries what rows are asked without: a list of prompts, or a reasoning effort, which changes what else is
+taken and so cannot be in the first.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from hypermix.errors import LlmError
+from hypermix.errors import BudgetError, LlmError
 from hypermix.hashing import canonical_json
+from hypermix.llm.backend import Refusal
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Completion, Request
@@ -18,7 +23,7 @@ from hypermix.records import CHAT, COMPLETIONS, Abilities, Completion, Request
 PATH = "probe"
 """The path under which a store remembers what was found; no request is sent there."""
 
-_VERSION = 1
+_VERSION = 2
 """Raised when a probe asks for something else, so that what is remembered is found out again."""
 
 _LOG = logging.getLogger(__name__)
@@ -40,10 +45,14 @@ _SCHEMA = {
 _TEXT = "Write a short film review and its label, as a JSON object with the keys text and label (Good or Bad)."
 _PROMPT = "Film review: a fine film (Sentiment: Good)\nFilm review:"
 _CHAT_TOKENS, _PROMPT_TOKENS = 60, 2
+_EFFORT = "reasoning_effort"
+_LEAST_EFFORT = "none"
+_FEW_TOKENS = 16
 _WORDS = {
     "logprobs": r"top_?logprobs|logprobs",
     "structured": r"response_format|json_schema|structured",
     "sampling": r"temperature|top_p",
+    "effort": _EFFORT,
     "stop": r"\bstop\b",
     "seed": r"\bseed\b",
     "penalties": r"frequency_penalty|penalt",
@@ -53,8 +62,12 @@ _WORDS = {
 }
 """What an endpoint calls a setting that it refuses; what is missed most is first, what is named by chance last."""
 
+_OTHER_VALUE = re.compile(r"unsupported value|supported values|invalid value|does not support '|one of|should be", re.I)
+"""How an endpoint says that it knows a setting, and takes other values of it."""
+
 MOST_PROBES = 1 + len(_WORDS) + 1
-"""The most requests of a probe: each setting is given up once, and log-probabilities twice."""
+"""The most requests of a probe: each setting is given up once, log-probabilities twice, and the effort is never given
+up but tried alone."""
 
 _TOLD = {
     "logprobs": "no log-probabilities",
@@ -126,9 +139,13 @@ def _read(question: Question, answer: Answer) -> Abilities:
 def describe(abilities: Abilities) -> str:
     """Say in one line what an endpoint takes and what it does not."""
     lacking = [_TOLD[name] for name in _lacking(abilities)]
-    taken = f"{abilities.logprobs} likely tokens a position" if abilities.logprobs else ""
-    if abilities.echo:
-        taken += ", log-probabilities of prompts"
+    told = {
+        f"{abilities.logprobs} likely tokens a position": abilities.logprobs > 0,
+        "log-probabilities of prompts": abilities.echo,
+        "lists of prompts": abilities.prompts,
+        "a reasoning effort": abilities.effort,
+    }
+    taken = ", ".join(what for what, there in told.items() if there)
     return "; ".join(part for part in (taken, ", ".join(lacking), f"limit by {abilities.max_tokens}") if part)
 
 
@@ -140,16 +157,43 @@ def _lacking(abilities: Abilities) -> Iterator[str]:
 
 def _probe(client: Client, path: str) -> Abilities:
     """Ask for everything, and give up a setting at each refusal."""
-    asked = all_abilities(path)
+    asked = replace(all_abilities(path), effort=_EFFORT in client.llm.extra)
     while True:
         client.submit(None, Request(path, _body(asked), "probe"))
         _, found = client.take_any()
         if isinstance(found, Completion):
-            return _tell(client, _observe(asked, found))
+            return _tell(client, _try_alone(client, path, _observe(asked, found)))
         weaker = None if found.said is None else _weaken(asked, found.param or "", found.said)
         if weaker is None:
             raise found.error
         asked = weaker
+
+
+def _try_alone(client: Client, path: str, found: Abilities) -> Abilities:
+    """Try the one setting of an API that no row is asked with, in a request that has nothing else."""
+    if path == CHAT and found.effort:
+        return found  # the first request had it
+    body: dict[str, Any] = {found.max_tokens: _FEW_TOKENS}
+    if path == CHAT:
+        # Without any thinking: the cheapest, and the one at which models of OpenAI tell log-probabilities.
+        body |= {"messages": [{"role": "user", "content": "Say yes."}], _EFFORT: _LEAST_EFFORT}
+    else:
+        body |= {"prompt": ["One film:", "Two films:"]}
+    client.submit(None, Request(path, body, "probe"))
+    _, answer = client.take_any()
+    if isinstance(answer, Refusal) and isinstance(answer.error, BudgetError):
+        raise answer.error
+    taken = isinstance(answer, Completion)
+    if path != CHAT:
+        return replace(found, prompts=taken)
+    return replace(found, effort=taken or _knows_effort(answer))
+
+
+def _knows_effort(answer: Completion | Refusal) -> bool:
+    """Tell whether it is the value that was refused, and not the setting."""
+    if isinstance(answer, Completion) or _EFFORT not in f"{answer.param} {answer.said}":
+        return False
+    return _OTHER_VALUE.search(answer.said or "") is not None
 
 
 def _tell(client: Client, abilities: Abilities) -> Abilities:
@@ -185,7 +229,10 @@ def _weaken(asked: Abilities, param: str, said: str) -> Abilities | None:
     wanted = [name for name in _WORDS if _can_go(asked, name)]
     named = [name for name in wanted if re.fullmatch(_WORDS[name], param, re.IGNORECASE)]
     named += [name for name in wanted if re.search(_WORDS[name], f"{param} {said}", re.IGNORECASE)]
-    chosen = next(iter([*named, *reversed(wanted)]), None)
+    if named[:1] == ["effort"]:
+        return None  # the user's own, which is never left out
+    rest = [name for name in reversed(wanted) if name != "effort"]
+    chosen = next(iter([*named, *rest]), None)
     return None if chosen is None else _without(asked, chosen)
 
 

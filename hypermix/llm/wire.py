@@ -198,7 +198,8 @@ class Wire:
         if len(key) >= _SECRET_CHARACTERS:
             text = text.replace(key, _HIDDEN)
         if path in _APIS:
-            self._check(path, text, int(body.get("n", 1)))
+            prompts = body.get("prompt")
+            self._check(path, text, int(body.get("n", 1)) * (len(prompts) if isinstance(prompts, list) else 1))
         named = {name.lower(): value for name, value in response.headers.items() if _KEPT_HEADERS.fullmatch(name)}
         return Answer(text, {name: value for name, value in named.items() if not key or key not in value})
 
@@ -208,7 +209,7 @@ class Wire:
             check_answer(path, text, draws)
         except LlmError as error:
             if draws > 1 and _is_answer(path, text):
-                told = f"it gave one answer where n asked for {draws}"
+                told = f"it gave one answer where {draws} were asked for"
                 raise RefusedError(told, param="n", said=told, unknown=True) from None
             raise FailedError(self._shown(error), unknown=True) from None
 

@@ -16,7 +16,7 @@ from hypermix.errors import BudgetError, LlmError
 from hypermix.llm import archive
 from hypermix.llm.backend import Backend
 from hypermix.llm.client import Client, Llm
-from hypermix.llm.probe import PATH, describe, find_abilities
+from hypermix.llm.probe import MOST_PROBES, PATH, describe, find_abilities
 from hypermix.llm.store import Answer, Question, Record, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Abilities
 from tests.loopback import Loopback, Reply, refusal
@@ -24,8 +24,8 @@ from tests.unit.llm.conftest import as_endpoint, as_llm, make_client
 
 pytestmark = pytest.mark.usefixtures("threads")
 
-ALL_CHAT = Abilities(chat=True, structured=True)
-ALL_COMPLETIONS = Abilities(echo=True)
+ALL_CHAT = Abilities(chat=True, structured=True, effort=True)
+ALL_COMPLETIONS = Abilities(echo=True, prompts=True)
 ROW = json.dumps({"text": "a fine film", "label": "Good"})
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -47,11 +47,12 @@ def tokens(count: int, text: str = "a") -> dict[str, Any]:
 
 def answer(path: str, body: Mapping[str, Any], likely: int = 20) -> Reply:
     """Answer as an endpoint that takes everything, with at most so many likely tokens."""
+    prompts = body["prompt"] if isinstance(body.get("prompt"), list) else [body.get("prompt")]
     told = min(int(body.get("top_logprobs" if path == CHAT else "logprobs", 0)), likely)
-    text = ROW if path == CHAT else (str(body["prompt"]) if body.get("echo") else "") + " fine"
+    text = ROW if path == CHAT else (str(prompts[0]) if body.get("echo") else "") + " fine"
     about = {"finish_reason": "stop", "logprobs": tokens(told, text) if told else None}
     said = {"message": {"content": text}} if path == CHAT else {"text": text}
-    choices = [{"index": index, **said, **about} for index in range(int(body.get("n", 1)))]
+    choices = [{"index": index, **said, **about} for index in range(int(body.get("n", 1)) * len(prompts))]
     return Reply(json.dumps({"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}))
 
 
@@ -99,7 +100,7 @@ def test_one_request_tells_that_all_is_taken(
 ) -> None:
     server.decide = answer
     assert probe(server, store, path) == wanted
-    assert (len(server.requests), server.paths) == (1, [path])
+    assert (len(server.requests), server.paths) == (2, [path, path])
     assert not caplog.records
 
 
@@ -111,7 +112,7 @@ def test_refused_setting_is_given_up_alone(
     path, most = (COMPLETIONS, ALL_COMPLETIONS) if ability == "echo" else (CHAT, ALL_CHAT)
     server.decide = refusing(set(SETTINGS[ability]), word)
     assert probe(server, store, path) == Abilities(**(asdict(most) | {ability: False}))
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
     # Nothing else was left out.
     assert set(server.requests[0][0]) - set(server.requests[1][0]) == set(SETTINGS[ability])
 
@@ -123,8 +124,9 @@ def test_settings_are_refused_one_by_one(
     names = {name for names in SETTINGS.values() for name in names} | {"top_logprobs", "logprobs"}
     server.decide = refusing(names, word)
     found = probe(server, store)
-    assert found == Abilities(chat=True, logprobs=0, n=False, stop=False, seed=False, sampling=False, penalties=False)
-    assert len(server.requests) <= 10
+    wanted = replace(ALL_CHAT, logprobs=0, structured=False)
+    assert found == replace(wanted, n=False, stop=False, seed=False, sampling=False, penalties=False)
+    assert len(server.requests) <= MOST_PROBES
     (told,) = caplog.messages
     assert told == (
         "tiny takes no log-probabilities, no JSON schema, no n, no seed, no frequency_penalty, no stop, "
@@ -167,7 +169,7 @@ def test_reasoning_model_takes_messages_and_a_limit(
         penalties=False,
         max_tokens="max_completion_tokens",
     )
-    assert len(server.requests) <= 11
+    assert len(server.requests) <= MOST_PROBES
 
 
 @pytest.mark.parametrize("likely", [0, 1, 5, 20])
@@ -183,7 +185,7 @@ def test_fewer_likely_tokens_are_asked_for_where_twenty_are_refused(server: Loop
 
     server.decide = decide
     assert probe(server, store, COMPLETIONS) == replace(ALL_COMPLETIONS, logprobs=5)
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
 
 
 def test_what_is_ignored_without_a_word_is_seen(
@@ -196,9 +198,68 @@ def test_what_is_ignored_without_a_word_is_seen(
     server.decide = decide
     found = probe(server, store)
     assert found == replace(ALL_CHAT, logprobs=0, n=False, structured=False)
-    assert len(server.requests) == 2  # the answer that lacked one of two was perhaps billed
+    assert len(server.requests) == 3  # the answer that lacked one of two was perhaps billed
     (told,) = caplog.messages
     assert told == "tiny takes no log-probabilities, no JSON schema, no n; requests go without"
+
+
+# What is tried alone.
+
+
+@pytest.mark.parametrize("word", [by_param, by_words, by_detail])
+@pytest.mark.parametrize(("path", "most"), [(CHAT, ALL_CHAT), (COMPLETIONS, ALL_COMPLETIONS)])
+def test_what_rows_go_without_may_be_refused(
+    server: Loopback,
+    store: RequestStore,
+    path: str,
+    most: Abilities,
+    word: Callable[[str], Reply],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def decide(path: str, body: dict[str, Any]) -> Reply:
+        if isinstance(body.get("prompt"), list):
+            return word("prompt")
+        return word("reasoning_effort") if "reasoning_effort" in body else answer(path, body)
+
+    server.decide = decide
+    assert probe(server, store, path) == replace(most, prompts=False, effort=False)
+    assert len(server.requests) == 2
+    assert not caplog.records  # no row asks for it
+
+
+def test_effort_of_another_value_is_taken(server: Loopback, store: RequestStore) -> None:
+    told = "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'low'."
+    late = refusal(400, told, param="reasoning_effort", code="unsupported_value")
+    server.decide = lambda path, body: late if "reasoning_effort" in body else answer(path, body)
+    assert probe(server, store) == ALL_CHAT
+
+
+def test_list_of_prompts_that_has_one_answer_is_not_taken(server: Loopback, store: RequestStore) -> None:
+    server.decide = lambda path, body: answer(path, {**body, "prompt": str(body["prompt"])})
+    assert probe(server, store, COMPLETIONS) == replace(ALL_COMPLETIONS, echo=True, prompts=False)
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_failure_of_what_rows_go_without_ends_nothing(server: Loopback, store: RequestStore, path: str) -> None:
+    def decide(path: str, body: dict[str, Any]) -> Reply:
+        alone = "reasoning_effort" in body or isinstance(body.get("prompt"), list)
+        return refusal(500, "assert isinstance(prompt, str)") if alone else answer(path, body)
+
+    server.decide = decide
+    found = probe(server, store, path)
+    assert not found.prompts
+    assert not found.effort
+
+
+@pytest.mark.parametrize("word", [by_param, by_words])
+def test_effort_of_the_config_is_never_left_out(
+    server: Loopback, store: RequestStore, word: Callable[[str], Reply]
+) -> None:
+    server.decide = refusing({"reasoning_effort"}, word)
+    llm = replace(as_llm(as_endpoint(server)), extra={"reasoning_effort": "none"})
+    with Client(llm, store) as client, pytest.raises(LlmError, match="reasoning_effort"):
+        find_abilities(client, CHAT)
+    assert len(server.requests) == 1
 
 
 def test_echo_that_is_ignored_is_seen(server: Loopback, store: RequestStore) -> None:
@@ -236,11 +297,13 @@ def test_endpoint_that_refuses_everything_is_told(server: Loopback, store: Reque
     assert list(store.folder.rglob("*.*")) == []
 
 
-def test_cap_of_the_budget_ends_it(server: Loopback, store: RequestStore, tmp_path: Path) -> None:
-    more: dict[str, Any] = {"ledger": str(tmp_path / "account"), "caps": {"requests": 0}}
+@pytest.mark.parametrize("cap", [0, 1])
+def test_cap_of_the_budget_ends_it(server: Loopback, store: RequestStore, tmp_path: Path, cap: int) -> None:
+    server.decide = answer
+    more: dict[str, Any] = {"ledger": str(tmp_path / "account"), "caps": {"requests": cap}}
     with make_client(server, store, **more) as client, pytest.raises(BudgetError):
         find_abilities(client, CHAT)
-    assert server.requests == []
+    assert len(server.requests) == cap
 
 
 # What is remembered.
@@ -285,7 +348,7 @@ def test_each_endpoint_is_asked_for_itself(server: Loopback, store: RequestStore
         llm = replace(llm, extra={"reasoning_effort": "none"})
     with Client(llm, store) as client:
         find_abilities(client, COMPLETIONS if change == "path" else CHAT)
-    assert len(server.requests) == 2
+    assert len(server.requests) == (3 if change == "extra" else 4)
 
 
 def test_settings_of_the_config_are_in_the_probe(server: Loopback, store: RequestStore) -> None:
@@ -300,7 +363,7 @@ def test_what_is_remembered_wrongly_is_told(server: Loopback, store: RequestStor
     server.decide = answer
     probe(server, store)
     (key,) = [key for key in store.keys() if (found := store.get(key)) and found.question.path == PATH]  # noqa: SIM118
-    question = Question({"model_sha256": "abc"}, PATH, {"model": "tiny", "extra": {}, "path": CHAT, "version": 1}, "")
+    question = Question({"model_sha256": "abc"}, PATH, {"model": "tiny", "extra": {}, "path": CHAT, "version": 2}, "")
     assert question.key == key
     store.path(key).unlink()
     store.put(Record(question, Answer(response)))
@@ -313,16 +376,19 @@ def test_probe_is_cheap(server: Loopback, store: RequestStore) -> None:
     for path in (CHAT, COMPLETIONS):
         probe(server, store, path)
     for body, _ in server.requests:
-        assert body["max_tokens"] * body["n"] <= 120
+        assert body["max_tokens"] * body.get("n", 1) <= 120
         assert len(json.dumps(body)) < 1200
 
 
 @pytest.mark.parametrize(
     ("abilities", "wanted"),
     [
-        (ALL_COMPLETIONS, "20 likely tokens a position, log-probabilities of prompts; limit by max_tokens"),
-        (ALL_CHAT, "20 likely tokens a position; limit by max_tokens"),
-        (replace(ALL_CHAT, logprobs=0, seed=False), "no log-probabilities, no seed; limit by max_tokens"),
+        (
+            ALL_COMPLETIONS,
+            "20 likely tokens a position, log-probabilities of prompts, lists of prompts; limit by max_tokens",
+        ),
+        (ALL_CHAT, "20 likely tokens a position, a reasoning effort; limit by max_tokens"),
+        (replace(ALL_CHAT, logprobs=0, seed=False, effort=False), "no log-probabilities, no seed; limit by max_tokens"),
         (Abilities(logprobs=5, max_tokens="max_completion_tokens"), "5 likely .*; limit by max_completion_tokens"),
     ],
 )
