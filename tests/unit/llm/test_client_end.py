@@ -78,9 +78,9 @@ def test_request_that_another_way_lost_is_counted_where_a_batch_asks_it_again(
         yield Lame()
 
     llm = replace(as_llm(as_endpoint(server)), remembers=True)
-    with Client(replace(llm, open=lame, remembers=remembers), store) as client:
-        with pytest.raises(LlmError, match="it broke"):
-            client.complete(REQUEST)
+    broken = replace(llm, open=lame, remembers=remembers)
+    with Client(broken, store) as client, pytest.raises(LlmError, match="it broke"):
+        client.complete(REQUEST)
     with Client(llm, store) as client:
         client.complete(REQUEST)
     assert (client.usage.paid, client.usage.unknown) == (1, unknown)
