@@ -9,6 +9,7 @@ Snakemake ends, which holds the other end of its standard input, the keeper ends
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -19,6 +20,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,32 +149,35 @@ class Keeper:
         """Close in a child what is the keeper's: a tie that others hold too would never be seen to close."""
         for child in self._children.values():
             os.close(child.handle)
+        for child in self._ties.values():
             child.tie.close()
         connection.close()
         self._listener.close()
         self._selector.close()
 
     def _obey(self, child: _Child) -> None:
+        """Do what a job's script wants of its child."""
         try:
             told = child.tie.recv(MESSAGE_BYTES)
         except OSError:
             told = b""
-        if told == INTERRUPT:
+        is_alive = self._children.get(child.handle) is child
+        if told == INTERRUPT and is_alive:
             _signal(child, signal.SIGINT)
-        elif not told:
-            _signal(child, signal.SIGKILL)
+        if not told:
+            # Never before: what is unread when a socket closes makes the other end lose what it was told.
             self._selector.unregister(child.tie)
             del self._ties[child.tie.fileno()]
+            child.tie.close()
+            if is_alive:
+                _signal(child, signal.SIGKILL)
 
     def _bury(self, child: _Child) -> None:
-        """Tell a job how its child ended."""
+        """Tell a job's script how its child ended."""
         _, status = os.waitpid(child.process, 0)
         _tell(child.tie, os.waitstatus_to_exitcode(status))
-        if self._ties.pop(child.tie.fileno(), None):
-            self._selector.unregister(child.tie)
         self._selector.unregister(child.handle)
         del self._children[child.handle]
-        child.tie.close()
         os.close(child.handle)
 
 
@@ -219,12 +224,16 @@ def read_environment(process: int | str) -> dict[bytes, bytes]:
     return {name: value for name, _, value in (pair.partition(b"=") for pair in pairs if pair)}
 
 
-def can_fork() -> bool:
-    """Tell whether a child of this process could compute: there is no other thread, and no GPU was touched."""
+def can_fork(handles: Path = Path("/proc/self/fd")) -> bool:
+    """Tell whether a child of this process could compute: there is no other thread, and no GPU was touched.
+
+    Args:
+        handles: The folder of links to the files that are open.
+    """
     if not hasattr(os, "pidfd_open"):
         return False  # nor could it be watched
-    handles = Path("/proc/self/fd").iterdir()
-    touched = any(str(handle.readlink()).startswith("/dev/nvidia") for handle in handles if handle.is_symlink())
+    opened = [str(handle.readlink()) for handle in handles.iterdir() if handle.is_symlink()]
+    touched = any(name.startswith("/dev/nvidia") for name in opened)
     return threading.active_count() == 1 and not touched
 
 
@@ -235,7 +244,24 @@ def main() -> None:
     if not connection:
         _wait(module, own)
     elif work := _keep(module, own, socket.socket(fileno=int(connection[0]))):
+        _do(work)
+
+
+def _do(work: Work) -> NoReturn:
+    """Do a child's work and end, without tidying up what it shares: that would copy all of it first."""
+    status: object = 1
+    try:
         work.do()
+        status = 0
+    except SystemExit as end:
+        status = end.code
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 1)
 
 
 def _wait(module: str, listener: socket.socket) -> None:
@@ -244,8 +270,7 @@ def _wait(module: str, listener: socket.socket) -> None:
     selector.register(listener, selectors.EVENT_READ)
     selector.register(sys.stdin, selectors.EVENT_READ)
     while all(key.fileobj is listener for key, _ in selector.select()):
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            connection, _ = listener.accept()
+        with suppress(OSError, ValueError, TypeError, KeyError), listener.accept()[0] as connection:
             connection.settimeout(_READ_SECONDS)
             process, user = peer(connection)
             if user == os.getuid():

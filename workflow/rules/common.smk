@@ -97,5 +97,15 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
-onstart:
+def keep_warm():
+    """Start what the jobs of this process share: their imports."""
     warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])
+
+
+# A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
+if workflow.remote_exec and workflow.group_settings.local_groupid != "local":
+    keep_warm()
+
+
+onstart:
+    keep_warm()
