@@ -46,7 +46,9 @@ Process = subprocess.Popen[str]
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}
+    """Return the environment of a run; what pytest tells in it would make that of each job another one."""
+    told = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {**told, "PYTHONPATH": os.pathsep.join(sys.path), **more}
 
 
 def until(holds: Callable[[], Any]) -> Any:
@@ -75,6 +77,12 @@ def is_refused(connection: socket.socket) -> bool:
         return True
 
 
+def is_closed(address: str) -> bool:
+    """Tell whether nobody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as visitor:
+        return visitor.connect_ex(address) != 0
+
+
 def gone(*processes: int) -> bool:
     return not any(map(is_alive, processes))
 
@@ -86,7 +94,7 @@ class Run:
     folder: Path
     token: str
     modules: tuple[str, ...] = (STAGE,)
-    jobs: list[Process] = field(default_factory=list)
+    jobs: dict[str, Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         command = [sys.executable, "-c", RUN, self.token, *self.modules]
@@ -95,6 +103,10 @@ class Run:
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "started\n"
+
+    def address(self) -> str:
+        """Return where its keeper listens."""
+        return f"\0hypermix-{self.token}-{STAGE}"
 
     def start(self, act: str, name: str = "job", *, module: str = STAGE, size: int = 0, **more: str) -> Process:
         """Start a job as Snakemake does, in a process group of its own."""
@@ -109,7 +121,7 @@ class Run:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self.jobs.append(job)
+        self.jobs[name] = job
         return job
 
     def do(self, act: str, name: str = "job", **more: str) -> tuple[int, str, str]:
@@ -128,9 +140,14 @@ class Run:
     def log(self, name: str = "job") -> str:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8")
 
+    def by_themselves(self) -> set[str]:
+        """Name the jobs that did their work themselves."""
+        worked = {name for name in self.jobs if (self.folder / f"{name}.json").is_file()}
+        return {name for name in worked if self.told(name)["pid"] == self.jobs[name].pid}
+
     def end(self) -> None:
         """End it as Snakemake ends, and its jobs."""
-        for process in [self.process, *self.jobs]:
+        for process in [self.process, *self.jobs.values()]:
             process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout, process.stderr):
@@ -144,6 +161,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     run = Run(tmp_path_factory.mktemp("shared"), os.urandom(8).hex())
     yield run
     run.end()
+    assert run.by_themselves() <= {"elsewhere", "large"}
 
 
 @pytest.fixture
@@ -164,7 +182,7 @@ def test_jobs_are_children_of_one_process_and_import_once(alone: Run) -> None:
     assert len({said["pid"] for said in told}) == 4
     assert len({said["parent"] for said in told}) == 1
     assert len({said["imported"] for said in told}) == 1
-    assert not {said["pid"] for said in told} & {job.pid for job in jobs}
+    assert not alone.by_themselves()
 
 
 def test_runs_side_by_side_share_nothing(shared: Run, alone: Run) -> None:
@@ -184,9 +202,9 @@ def test_job_without_a_keeper_does_its_work(shared: Run, token: str) -> None:
 
 def test_another_environment_is_not_shared(shared: Run) -> None:
     assert shared.do("tell", "same")[0] == 0
-    job = shared.start("tell", "other", OMP_NUM_THREADS="7")
+    job = shared.start("tell", "elsewhere", OMP_NUM_THREADS="7")
     assert job.wait(SECONDS) == 0
-    assert shared.told("other")["pid"] == job.pid != shared.told("same")["pid"]
+    assert shared.told("elsewhere")["pid"] == job.pid != shared.told("same")["pid"]
 
 
 def test_child_is_what_the_job_would_have_been(shared: Run, tmp_path: Path) -> None:
@@ -220,16 +238,12 @@ def test_streams_and_log_are_the_jobs(shared: Run) -> None:
     assert shared.log("speaks").endswith("in the log\n")
 
 
-@pytest.mark.parametrize(("act", "status"), [("fail", 1), ("break", 1), ("stop", 3)])
-def test_status_is_the_works(shared: Run, act: str, status: int) -> None:
-    assert shared.do(act, act) == (status, "", "")
-
-
-def test_errors_stand_in_the_log(shared: Run) -> None:
-    shared.do("fail", "fails")
-    shared.do("break", "breaks")
-    assert shared.log("fails").endswith("toy.csv: has no rows; write some\n")
-    assert "KeyError: 'lost'" in shared.log("breaks")
+def test_errors_stand_in_the_log_and_give_the_status(shared: Run) -> None:
+    jobs = {act: shared.start(act, act) for act in ("fail", "break", "stop")}
+    assert [job.communicate(timeout=SECONDS) for job in jobs.values()] == [("", "")] * 3
+    assert [job.returncode for job in jobs.values()] == [1, 1, 3]
+    assert shared.log("fail").endswith("toy.csv: has no rows; write some\n")
+    assert "KeyError: 'lost'" in shared.log("break")
 
 
 def test_log_that_cannot_be_written_is_told(shared: Run) -> None:
@@ -319,9 +333,9 @@ def test_children_outlive_snakemake_and_then_all_is_gone(alone: Run) -> None:
     job = alone.start("wait")
     child = alone.told()
     alone.process.kill()
-    later = alone.start("tell", "later")
-    assert later.wait(SECONDS) == 0
-    assert alone.told("later")["pid"] in {later.pid, *(() if gone(child["parent"]) else _children(child["parent"]))}
+    until(lambda: is_closed(alone.address()))
+    assert alone.do("tell", "later")[0] == 0
+    assert alone.by_themselves() == {"later"}
     (alone.folder / "job.go").touch()
     assert job.wait(SECONDS) == 0
     until(lambda: gone(child["pid"], child["parent"]))
@@ -373,23 +387,22 @@ def test_memory_is_given_back_after_a_while(tmp_path: Path) -> None:
     keeper.communicate(timeout=SECONDS)
 
 
-@pytest.mark.parametrize("message", [b"{", b"[]", b"{}", b'{"work": {"module": 1}}', b"\xff", b""])
-def test_nonsense_disturbs_nobody(alone: Run, message: bytes) -> None:
+def test_nonsense_disturbs_nobody(alone: Run) -> None:
     for name in ("cold", "warm"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-            stranger.connect(f"\0hypermix-{alone.token}-{STAGE}")
-            stranger.send(message)
-            assert is_refused(stranger)
-        job = alone.start("tell", name)
-        assert job.wait(SECONDS) == 0
-        assert alone.told(name)["pid"] != job.pid
+        for message in (b"{", b"[]", b"{}", b'{"work": {"module": 1}}', b'{"work": {"odd": 1}}', b"\xff", b""):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
+                stranger.connect(alone.address())
+                stranger.send(message)
+                assert is_refused(stranger)
+        assert alone.do("tell", name)[0] == 0
+    assert not alone.by_themselves()
 
 
 def test_request_for_another_program_is_not_done(shared: Run) -> None:
     assert shared.do("tell", "before")[0] == 0
     work = Work(STAGE, str(shared.folder / "no.log"), "toy job", {"act": "tell", "out": shared.folder / "no.json"})
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as stranger:
-        stranger.connect(f"\0hypermix-{shared.token}-{STAGE}")
+        stranger.connect(shared.address())
         request = Request(work, "/bin/sh", "elsewhere", str(shared.folder)).encode()
         socket.send_fds(stranger, [request], [1, 2])
         assert is_refused(stranger)
