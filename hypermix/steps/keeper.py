@@ -102,10 +102,13 @@ class Keeper:
         """Read a request and fork; a connection that is closed without a word tells that it will not be done."""
         streams: list[int] = []
         try:
+            process, user = peer(connection)
+            if user != os.getuid():
+                raise PermissionError(user)
             connection.settimeout(_READ_SECONDS)
             message, streams, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, _STREAMS)
             request = Request.decode(message)
-            if len(streams) == _STREAMS and self._suits(request, connection):
+            if len(streams) == _STREAMS and self._suits(request, process):
                 return self._fork(request, connection, streams)
             connection.close()
         except (OSError, ValueError, TypeError, KeyError):
@@ -115,12 +118,10 @@ class Keeper:
                 os.close(stream)
         return None
 
-    def _suits(self, request: Request, connection: socket.socket) -> bool:
-        """Tell whether a child here would be what the process that asks is: same user, program and environment."""
-        process, user = peer(connection)
+    def _suits(self, request: Request, process: int) -> bool:
+        """Tell whether a child here would be what the process that asks is: same program, same environment."""
         return (
-            user == os.getuid()
-            and (request.work.module, request.executable) == (self._module, sys.executable)
+            (request.work.module, request.executable) == (self._module, sys.executable)
             and request.library == str(hypermix.__file__)
             and read_environment(process) == self._environment
         )
@@ -129,11 +130,15 @@ class Keeper:
         own = os.getpid()
         process = os.fork()
         if process == 0:
-            _tie_to_parent(own)
-            os.setpgid(0, 0)
-            self._let_go(connection)
-            _take_streams(streams)
-            os.chdir(request.folder)
+            try:
+                _tie_to_parent(own)
+                os.setpgid(0, 0)
+                self._let_go(connection)
+                _take_streams(streams)
+                os.chdir(request.folder)
+            except OSError:
+                traceback.print_exc()
+                os._exit(1)  # there must not be two keepers
             return request.work
         # Both sides: whoever comes first, no signal goes to the wrong group.
         with suppress(OSError):
@@ -256,12 +261,13 @@ def _do(work: Work) -> NoReturn:
     except SystemExit as end:
         status = end.code
     finally:
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
+        try:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+        finally:
+            os._exit(status if isinstance(status, int) else 1)
 
 
 def _wait(module: str, listener: socket.socket) -> None:

@@ -262,6 +262,22 @@ def test_stage_that_cannot_be_imported_is_told_each_time(tmp_path: Path) -> None
     run.end()
 
 
+def test_folder_that_is_gone_makes_no_second_keeper(alone: Run) -> None:
+    assert alone.do("tell", "before")[0] == 0
+    code = "from pathlib import Path; Path.cwd = classmethod(lambda kind: kind('/nowhere'))" + JOB
+    paths = [str(alone.folder / "no.log"), "tell", str(alone.folder / "no.json"), "0"]
+    command = [sys.executable, "-c", code, alone.token, STAGE, *paths]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False, cwd=alone.folder
+    )
+    assert done.returncode == 1
+    assert "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere'" in done.stderr
+    (keeper,) = _children(alone.process.pid)
+    assert _children(keeper) == []
+    assert alone.do("tell", "after")[0] == 0
+    assert alone.told("after")["parent"] == keeper
+
+
 # Who ends when somebody is killed.
 
 
