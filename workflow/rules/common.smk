@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 
 from snakemake.exceptions import WorkflowError
 
@@ -10,6 +11,7 @@ from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, read_registry
 from hypermix.errors import HypermixError
 from hypermix.files import is_url
+from hypermix.steps import warm
 
 try:
     CONFIG = load_config(config, read_registry(Path(workflow.basedir) / REGISTRY_PATH))
@@ -20,6 +22,8 @@ except HypermixError as error:
 
 RESULTS = CONFIG.results
 SPLITS = ["train", "validation", "test"]
+# What the jobs of this process find their keepers by. The jobs of a cluster are of other processes and have none.
+WARM = token_hex(16)
 
 # Each path is its key; a later stage adds what it depends on.
 DRAW = "dataset={dataset}/subsample={subsample}/data_seed={data_seed}"
@@ -91,3 +95,17 @@ def augment_slice(dataset, augmenter):
 def train_slice(classifier):
     """Cut what `train` may see, once for all runs."""
     return experiment.train_slice(CONFIG, classifier)
+
+
+def keep_warm():
+    """Start what the jobs of this process share: their imports."""
+    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])
+
+
+# A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
+if workflow.remote_exec and workflow.group_settings.local_groupid != "local":
+    keep_warm()
+
+
+onstart:
+    keep_warm()

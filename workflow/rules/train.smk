@@ -15,6 +15,8 @@ rule train:
         mem_mb=4000,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
+        # Derived from threads, so that Snakemake does not track it.
+        warm=lambda wildcards, threads: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

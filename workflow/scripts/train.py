@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from hypermix.steps import train
-from hypermix.steps.job import job
+from hypermix.steps import warm
 
-with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
-    train.run(
-        keys=dict(snakemake.wildcards.items()),
-        slice_json=snakemake.params.slice,
-        inputs={name: Path(snakemake.input[name]) for name in ("train", "validation", "test", "synthetic")},
-        outputs={name: Path(path) for name, path in snakemake.output.items()},
-    )
+warm.run(
+    "hypermix.steps.train",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["train", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    inputs={name: Path(snakemake.input[name]) for name in ("train", "validation", "test", "synthetic")},
+    outputs={name: Path(path) for name, path in snakemake.output.items()},
+)
