@@ -11,6 +11,10 @@ warm.run(
     " ".join(["train", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),
     slice_json=snakemake.params.slice,
-    inputs={name: Path(snakemake.input[name]) for name in ("train", "validation", "test", "synthetic")},
+    inputs={
+        name: Path(str(snakemake.input[name]))
+        for name in ("train", "validation", "test", "synthetic", "matched")
+        if snakemake.input[name]  # without a match there is no such file
+    },
     outputs={name: Path(path) for name, path in snakemake.output.items()},
 )
