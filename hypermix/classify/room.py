@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -61,7 +62,7 @@ class Room:
         """Cut rows into parts of like size, each with at least one row."""
         count = min(self.parts, len(rows))
         edges = [len(rows) * part // count for part in range(count + 1)] if count else []
-        return [list(rows[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+        return [list(rows[start:end]) for start, end in pairwise(edges)]
 
     def _halve(self) -> None:
         if torch.cuda.is_available():
