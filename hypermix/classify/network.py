@@ -6,6 +6,7 @@ wants a row a line, and mix hidden states for TMix.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -55,6 +56,7 @@ class Network:
             embeddings alone.
         packed: Whether its batches are packed.
         layers: Its layers; empty where they cannot be told from its other parts.
+        first_position: The position of a row's first token in its table of positions.
         place: Where it computes, and in which numbers.
         training_room: How batches are cut that do not fit into memory while it is trained.
         room: Likewise while it is not.
@@ -67,13 +69,10 @@ class Network:
         self.packed = model.config.model_type in PACKED
         lists = (part for part in model.base_model.modules() if isinstance(part, nn.ModuleList))
         self.layers = next(lists, nn.ModuleList())
+        self.first_position = _first_position(model)
         if self.packed:
             self._attention = model.config._attn_implementation
             model.set_attn_implementation(ATTENTION)
-            table = model.base_model.embeddings
-            # RoBERTa and its kin count positions from the token after that of padding.
-            counted = hasattr(table, "create_position_ids_from_input_ids")
-            self._first_position = table.padding_idx + 1 if counted else 0
             self._mean = getattr(model.config, "classifier_pooling", "cls") == "mean"
 
     @property
@@ -149,7 +148,7 @@ class Network:
         tokens = [rows.tokens[positions[place]] for place in order]
         way = _Pass(pack([sizes[place] for place in order], self.device))
         ids = torch.tensor([token for row in tokens for token in row], device=self.device)
-        places = way.packing.positions[None] + self._first_position
+        places = way.packing.positions[None] + self.first_position
         return order, way, {"input_ids": ids[None], "position_ids": places, "layout": way}
 
     def _hook(self, hooks: ExitStack, way: _Pass, mixing: Mixing | None) -> None:
@@ -213,6 +212,14 @@ class Network:
         hooks.enter_context(_after(self.layers[mixing.layer - 1], mix))
         for layer in self.layers[mixing.layer :]:
             hooks.enter_context(_before(layer, lambda args, told: ((args[0], square, *args[2:]), told)))
+
+
+def _first_position(model: PreTrainedModel) -> int:
+    """Return the position of a first token: RoBERTa and its kin count from the token after that of padding."""
+    table = getattr(model.base_model, "embeddings", None)
+    counting = "create_position_ids_from_input_ids"
+    counted = hasattr(table, counting) or hasattr(sys.modules[type(table).__module__], counting)
+    return int(table.padding_idx) + 1 if table is not None and counted else 0
 
 
 def _pool(hidden: torch.Tensor, starts: torch.Tensor, pooling: Pooling) -> torch.Tensor:
