@@ -80,7 +80,7 @@ class Probe(Learning):
 
     method: Literal["probe"] = setting(..., "train", "The kind of classifier.")
     penalties: list[Annotated[float, Field(gt=0.0)]] = setting(
-        [10.0, 1.0, 0.1, 0.01, 0.001],
+        [10.0, 1.0, 0.1, 0.01],
         "train",
         "Strengths of the L2 penalty to try, against the sum of the rows' losses; the best validation accuracy "
         "decides, of equal ones the first. Without validation rows the one in the middle is taken.",
