@@ -125,7 +125,7 @@ def test_cut_rows_are_told(make_chain: MakeChain, tmp_path: Path, caplog: pytest
         chain.up_to_train(chain.key("none"))
     assert "4 of 8 test rows are longer than 24 tokens and are cut" in caplog.messages
     assert any(message.startswith("step 12, loss ") for message in caplog.messages)
-    assert any(message.startswith("best validation accuracy ") for message in caplog.messages)
+    assert any(message.startswith("kept the weights of step ") for message in caplog.messages)
 
 
 def test_missing_model_stops(make_chain: MakeChain, tmp_path: Path) -> None:
