@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import torch
 
+from hypermix.classify.encode import TOKENS_A_BATCH
 from hypermix.errors import TrainError
 
 _MIB = 2**20
 _MAXRSS = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of getrusage's largest resident size."""
 
-TOKENS_A_BATCH = 1536
-"""Tokens of an evaluation batch on a CPU: enough for fast matrix products, few enough for its cache."""
-
-_TOKENS = {"cuda": 65536}
+_TOKENS_ON_GPU = 65536
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Place:
     @property
     def tokens_a_batch(self) -> int:
         """Tokens of an evaluation batch, padding counted: enough to keep the device busy."""
-        return _TOKENS.get(self.device.type, TOKENS_A_BATCH)
+        return _TOKENS_ON_GPU if self.device.type == "cuda" else TOKENS_A_BATCH
 
     def describe(self) -> dict[str, str]:
         """Return what the provenance says about it."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hypermix.classify.device import CPU, peak_mb
 from hypermix.classify.finetune import Moment
 from hypermix.classify.loss import soft_cross_entropy
 from hypermix.errors import TrainError
@@ -69,6 +70,7 @@ def fit_probe(
     right: NDArray[np.int64],
     penalties: Sequence[float],
     report: Callable[[Moment, float], None] | None = None,
+    device: torch.device = CPU.device,
 ) -> Fit:
     """Fit a head for each penalty and take the best.
 
@@ -83,6 +85,7 @@ def fit_probe(
         right: Their labels, as places in the order of labels.
         penalties: Half the squared weights, times a penalty, is added to the sum of the rows' losses.
         report: Called after each penalty.
+        device: Where the embeddings were made, whose memory the history tells; a head is fitted on the CPU.
 
     Raises:
         TrainError: If there are no rows to learn, or an embedding is not finite.
