@@ -84,7 +84,7 @@ def load_classifier(
     Raises:
         TrainError: If one of them cannot be loaded.
     """
-    with _told(model):
+    with loading(model):
         config = AutoConfig.from_pretrained(model, num_labels=n_labels)
         if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
             raise TrainError(
@@ -115,7 +115,7 @@ def load_encoder(model: str, place: Place = CPU) -> tuple[Network, PreTrainedTok
     Raises:
         TrainError: If one of them cannot be loaded.
     """
-    with _told(model):
+    with loading(model):
         config = AutoConfig.from_pretrained(model)
         tokenizer = _load_tokenizer(model, config)
         found = AutoModel.from_pretrained(model, config=config, use_safetensors=True, dtype=torch.float32)
@@ -144,8 +144,15 @@ def _load_tokenizer(model: str, config: Any) -> PreTrainedTokenizerBase:
 
 
 @contextmanager
-def _told(model: str) -> Iterator[None]:
-    """Turn what the library raises into one sentence."""
+def loading(model: str) -> Iterator[None]:
+    """Turn what a library raises while it loads a model into one sentence.
+
+    Args:
+        model: The folder.
+
+    Raises:
+        TrainError: In the place of what was raised.
+    """
     transformers.logging.set_verbosity_error()  # the report of missing head weights is what is wanted here
     transformers.logging.disable_progress_bar()
     try:

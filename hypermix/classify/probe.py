@@ -105,9 +105,8 @@ def fit_probe(
         heads.append(Head(center, scale, weights, bias))
         hits = heads[-1].predict(validation).argmax(axis=1) == right
         steps, now = steps + taken, time.perf_counter()
-        history.append(
-            Moment(number, steps, loss, float(hits.mean()) if len(hits) else math.nan, math.nan, now - started)
-        )
+        accuracy = float(hits.mean()) if len(hits) else math.nan
+        history.append(Moment(number, steps, loss, accuracy, math.nan, now - started, peak_mb(device)))
         started = now
         if report:
             report(history[-1], penalty)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hypermix.classify.device import Place, peak_mb
 from hypermix.classify.finetune import Moment
+from hypermix.classify.model import loading
 from hypermix.errors import TrainError
 from hypermix.packages import load_package
 from hypermix.seeding import child_seed
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 2000
 """Rows that SetFit takes here: its library lists all pairs of rows in memory before it draws any."""
+
+_LOG = logging.getLogger(__name__)
+_SEEDS = 2**32
+"""The library seeds numpy's global state, which takes no larger ones."""
 
 _ON_CPU = "ACCELERATE_USE_CPU"
 
@@ -106,7 +111,11 @@ def train_setfit(
     with _quiet(), _on(place), tempfile.TemporaryDirectory() as folder:
         try:
             learner = _load(model, pairs, place)
-            trainer = _train(learner, texts["train"], labels["train"], pairs, child_seed(seed, ("setfit",)), folder)
+            for name, rows in texts.items():
+                _tell_cut(learner, name, rows)
+            trainer = _train(
+                learner, texts["train"], labels["train"], pairs, child_seed(seed, ("setfit",)) % _SEEDS, folder
+            )
         except torch.OutOfMemoryError:
             raise TrainError(
                 "memory is too small for a batch of pairs; lower the classifier's batch_size or max_length"
@@ -127,15 +136,26 @@ def _load(model: str, pairs: Pairs, place: Place) -> SetFitModel:
     from sklearn.linear_model import LogisticRegression
 
     # Not by the library's own loader: it would read a head of the folder, which is a pickle.
-    body = SentenceTransformer(
-        model,
-        device=place.device.type,
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-    )
+    with loading(model):
+        body = SentenceTransformer(
+            model,
+            device=place.device.type,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        )
     body.max_seq_length = min(pairs.max_length, body.max_seq_length or pairs.max_length)
     return SetFitModel(model_body=body, model_head=LogisticRegression(max_iter=1000))
+
+
+def _tell_cut(learner: SetFitModel, name: str, texts: Sequence[str]) -> None:
+    body = learner.model_body
+    ids = body.tokenizer(list(texts), verbose=False)["input_ids"] if texts else []
+    cut = sum(len(row) > body.max_seq_length for row in ids)
+    if cut:
+        _LOG.warning(
+            "%d of %d %s rows are longer than %d tokens and are cut", cut, len(texts), name, body.max_seq_length
+        )
 
 
 def _train(
