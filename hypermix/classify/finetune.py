@@ -47,7 +47,7 @@ class Moment:
     validation_accuracy: float
     learning_rate: float
     seconds: float
-    peak_mb: float
+    peak_mb: float = 0.0
 
 
 def finetune(

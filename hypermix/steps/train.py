@@ -93,7 +93,7 @@ def run(
     write_table(outputs["predictions"], tables.from_columns("predictions", predictions), provenance)
     moments = pd.DataFrame([asdict(moment) for moment in history])
     write_table(outputs["history"], tables.from_columns("history", moments), provenance)
-    _LOG.info("kept what was trained at step %d of %d: %s", kept.step, history[-1].step, methods.word_accuracy(kept))
+    _LOG.info("kept the weights of step %d of %d: %s", kept.step, history[-1].step, methods.word_accuracy(kept))
 
 
 def _on_tokens(
@@ -134,7 +134,7 @@ def _tell_absent(targets: NDArray[np.float32], labels: Sequence[str]) -> None:
     """Tell of labels that no row of train has: a classifier can hardly predict them."""
     absent = [label for label, share in zip(labels, targets.sum(axis=0), strict=True) if share == 0]
     if absent:
-        _LOG.warning("no train row has the label %s, so it is not learned", " or ".join(absent))
+        _LOG.warning("no train row has the label %s, which is not learned", ", ".join(repr(label) for label in absent))
 
 
 def _train(
