@@ -84,7 +84,7 @@ def classifier_files(wildcards):
 def matched_rows(wildcards):
     """Name the rows that a classifier counts its steps by, if it is matched with an augmenter."""
     match = experiment.matched(CONFIG, wildcards.classifier)
-    key = {**wildcards, "augmenter": match}
+    key = {**dict(wildcards.items()), "augmenter": match}
     return [artefact("augment", AUGMENTATION, "synthetic").format(**key)] if match else []
 
 
