@@ -60,7 +60,7 @@ def read_embedding(model: str) -> Embedding:
     if more:
         _LOG.warning("%s: its modules %s come after the encoder and are left out", model, ", ".join(more))
     name = kinds.get("Pooling", "1_Pooling")
-    if Path(name).name != name:
+    if Path(name).name != name or name == "..":
         raise TrainError(f"{model}: {_MODULES} names the folder {name!r}, which is not its own; take another model")
     mode = _mode(_read(Path(model) / name / "config.json", {}))
     if mode not in _POOLINGS:

@@ -123,7 +123,7 @@ def _fit(vectors: torch.Tensor, targets: torch.Tensor, penalty: float) -> tuple[
     optimizer = torch.optim.LBFGS(
         [weights, bias],
         max_iter=_ITERATIONS,
-        tolerance_grad=_STEEP / 100,
+        tolerance_grad=_STEEP / 30,
         tolerance_change=0.0,
         history_size=20,
         line_search_fn="strong_wolfe",
