@@ -87,6 +87,12 @@ class Probe(Learning):
         min_length=1,
     )
 
+    @model_validator(mode="after")
+    def _check_penalties(self) -> Self:
+        if len(set(self.penalties)) < len(self.penalties):
+            raise ValueError(f"penalties that each stand there once; they are {self.penalties}")
+        return self
+
 
 class SetFit(Encoding):
     """SetFit (Tunstall et al. 2022) by its library, an optional extra: pairs of rows, then a logistic regression.
