@@ -18,7 +18,7 @@ MADE := $(VENV)/.made
 RUN_INSTALLED := $(VENV)/.run-installed
 DEV_INSTALLED := $(VENV)/.dev-installed
 RUN_FILES := pyproject.toml $(addprefix requirements/,run.in models.in run.txt models.txt torch.txt)
-DEV_FILES := $(RUN_FILES) requirements/dev.txt
+DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -85,4 +85,5 @@ $(RUN_INSTALLED): $(MADE) $(RUN_FILES)
 $(DEV_INSTALLED): $(MADE) $(DEV_FILES)
 	@echo "Installing what the tests need into $(VENV) (1.5 GB or, with CUDA, more; minutes the first time)"
 	$(call install,dev)
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/setfit.txt
 	@touch $(RUN_INSTALLED) $@

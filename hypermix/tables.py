@@ -84,6 +84,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             "validation_accuracy": REAL,
             "learning_rate": REAL,
             "seconds": REAL,
+            "peak_mb": REAL,
         },
         "metrics": _METRIC_COLUMNS,
         "runs": {**KEYS, **_METRIC_COLUMNS},

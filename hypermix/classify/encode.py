@@ -53,7 +53,9 @@ def encode(
     cut = [position for position, ids in enumerate(whole) if len(ids) > max_length]
     for position in cut:
         whole[position] = tokenizer(texts[position], truncation=True, max_length=max_length)["input_ids"]
-    return Encoded([list(ids) for ids in whole], targets, len(cut), int(tokenizer.pad_token_id or 0))
+    pad = int(tokenizer.pad_token_id or 0)
+    # Without special tokens an empty text has no token at all, and a model wants one.
+    return Encoded([list(ids) or [pad] for ids in whole], targets, len(cut), pad)
 
 
 def pad_rows(rows: Encoded, positions: Sequence[int]) -> dict[str, torch.Tensor]:

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hypermix.classify.device import peak_mb
 from hypermix.classify.encode import Encoded, length_sorted
 from hypermix.classify.loss import soft_cross_entropy
+from hypermix.classify.mixing import take_part
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe, make_optimizer, make_schedule
 from hypermix.classify.tmix import Mixer, mix_targets
@@ -36,6 +38,7 @@ class Moment:
         validation_accuracy: Share of validation rows that are right, 0 to 1.
         learning_rate: Learning rate of the last step.
         seconds: Time since the last validation, this one counted.
+        peak_mb: The largest memory so far, in MiB, as `peak_mb` measures it.
     """
 
     epoch: int
@@ -44,6 +47,7 @@ class Moment:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    peak_mb: float = 0.0
 
 
 def finetune(
@@ -103,7 +107,9 @@ def finetune(
         accuracy = accuracy_on(network, validation)
         now = time.perf_counter()
         loss = math.fsum(losses) / len(losses)
-        history.append(Moment(math.ceil(step / length), step, loss, accuracy, rate, now - started))
+        history.append(
+            Moment(math.ceil(step / length), step, loss, accuracy, rate, now - started, peak_mb(network.device))
+        )
         started, losses = now, []
         if report:
             report(history[-1])
@@ -139,10 +145,14 @@ def predict(network: Network, rows: Encoded) -> NDArray[np.float64]:
     """Return the probabilities of each row, (n_rows, n_labels), in the order of the rows."""
     out = np.zeros((len(rows), network.model.config.num_labels), dtype=np.float64)
     network.model.eval()
+
+    def part(positions: list[int]) -> None:
+        logits = network.logits(rows, positions)
+        out[positions] = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+
     with torch.inference_mode():
-        for positions in length_sorted(rows):
-            logits = network.logits(rows, positions)
-            out[positions] = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+        for positions in length_sorted(rows, network.place.tokens_a_batch):
+            network.room.run(positions, part)
     return out
 
 
@@ -176,12 +186,17 @@ def _step(
     targets = torch.from_numpy(rows.targets[positions]).to(network.device)
     if mixing:
         targets = mix_targets(targets, mixing)
-    loss = soft_cross_entropy(network.logits(rows, positions, mixing), targets)
-    value = loss.item()
+
+    def part(places: list[int]) -> float:
+        logits = network.logits(rows, *take_part(positions, mixing, places))[: len(places)]
+        loss = soft_cross_entropy(logits, targets[places]) * (len(places) / len(positions))
+        loss.backward()
+        return loss.item()
+
+    optimizer.zero_grad()
+    value = math.fsum(network.training_room.run(range(len(positions)), part, optimizer.zero_grad))
     if not math.isfinite(value):
         raise TrainError(_word_loss(value, step, rows, positions))
-    optimizer.zero_grad()
-    loss.backward()
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(network.model.parameters(), clip)
     optimizer.step()

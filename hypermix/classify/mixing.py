@@ -30,6 +30,31 @@ class Mixing:
     shares: Sequence[float]
 
 
+def take_part(
+    positions: Sequence[int], mixing: Mixing | None, places: Sequence[int]
+) -> tuple[list[int], Mixing | None]:
+    """Take some rows out of a batch, and behind them the partners that they are mixed with.
+
+    Args:
+        positions: The rows of the batch.
+        mixing: What is mixed in it; None for nothing.
+        places: Which of them are the part, as places in the batch.
+
+    Returns:
+        The rows of the part, those of the places first, and what is mixed in it.
+    """
+    if mixing is None:
+        return [positions[place] for place in places], None
+    there = set(places)
+    others = dict.fromkeys(mixing.partners[place] for place in places)
+    taken = [*places, *(place for place in others if place not in there)]
+    now = {place: row for row, place in enumerate(taken)}
+    # A row that is there for others alone stays as it is.
+    partners = [now[mixing.partners[place]] if place in there else row for row, place in enumerate(taken)]
+    shares = [mixing.shares[place] if place in there else 1.0 for place in taken]
+    return [positions[place] for place in taken], Mixing(mixing.layer, partners, shares)
+
+
 @dataclass(frozen=True)
 class Mixed:
     """Where the tokens of mixed rows come from.

@@ -1,32 +1,61 @@
-"""Loading an encoder with a fresh classification head."""
+"""Loading an encoder, with a fresh classification head or without one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+)
 
+from hypermix.classify.device import CPU, Place
 from hypermix.classify.network import Network
 from hypermix.errors import TrainError, accepted
 from hypermix.hashing import file_digest
-from hypermix.packages import ENCODERS, is_path, load_package, package_name
+from hypermix.hub import find_model
+from hypermix.packages import ENCODERS, load_package, package_name
 from hypermix.seeding import child_seed
 
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""The files that hold a tokenizer, one of which a model must have."""
 
-def locate_model(model: str) -> str:
-    """Turn ``package:NAME`` into a folder; a path or a hub id stays as it is.
+_UNPADDED = ("xlnet",)
+"""Architectures whose head takes no rows that are padded at their end."""
+
+
+def locate_model(model: str, revision: str | None = None, *, offline: bool = False) -> str:
+    """Find the folder of an encoder; one of the hub is downloaded once.
+
+    Args:
+        model: ``package:NAME``, a folder, or an id of the hub.
+        revision: A commit, branch or tag of the hub; None takes the newest commit.
+        offline: Whether the hub is not asked; HF_HUB_OFFLINE in the environment does the same.
 
     Raises:
-        TrainError: If no package carries the model, or it is not installed.
+        TrainError: If no package carries the model or it is not installed, if its files cannot be had, or if it has no
+            weights as safetensors.
     """
     name = package_name(model)
     if name is None:
-        if is_path(model) and not Path(model).is_dir():
-            raise TrainError(f"{model}: no such folder; name a folder with a model, a hub id, or package:minilm-l6")
-        return model
+        return str(find_model(model, revision, TrainError, offline=offline))
     if name not in ENCODERS:
         raise TrainError(f"no package carries the model {name!r}: {accepted(name, ENCODERS)}")
     package = load_package(ENCODERS[name])
@@ -35,43 +64,116 @@ def locate_model(model: str) -> str:
     return str(package.get_model_path())
 
 
-def load_classifier(model: str, n_labels: int, seed: int) -> tuple[Network, PreTrainedTokenizerBase]:
+def load_classifier(
+    model: str, n_labels: int, seed: int, place: Place = CPU
+) -> tuple[Network, PreTrainedTokenizerBase]:
     """Load an encoder and its tokenizer; the head is drawn from the seed.
 
+    A model that only reads from left to right is taken too: its last token is what the head sees.
+
     Args:
-        model: A folder or a hub id, as `locate_model` returns it. Weights are read from safetensors only; no code of
-            the model is run.
+        model: A folder, as `locate_model` returns it. Weights are read from safetensors only; no code of the model is
+            run.
         n_labels: Labels of the head.
         seed: The trial seed.
+        place: Where it computes.
 
     Returns:
-        The model in float32 and its tokenizer.
+        The model with weights in float32, and its tokenizer.
 
     Raises:
         TrainError: If one of them cannot be loaded.
     """
+    with loading(model):
+        config = AutoConfig.from_pretrained(model, num_labels=n_labels)
+        if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+            raise TrainError(
+                f"the classifier model {model!r} is of the kind {config.model_type!r}, which has no classification "
+                "head in transformers; take an encoder such as BERT or DeBERTa, or method: probe"
+            )
+        if config.model_type in _UNPADDED:
+            raise TrainError(
+                f"the classifier model {model!r} is of the kind {config.model_type!r}, whose head reads the last place "
+                "of a batch, even of padding; take an encoder such as BERT or DeBERTa, or method: probe"
+            )
+        tokenizer = _load_tokenizer(model, config)
+        torch.manual_seed(child_seed(seed, ("head",)))
+        found = AutoModelForSequenceClassification.from_pretrained(
+            model, config=config, use_safetensors=True, dtype=torch.float32
+        )
+        return Network(found, place), tokenizer
+
+
+def load_encoder(model: str, place: Place = CPU) -> tuple[Network, PreTrainedTokenizerBase]:
+    """Load an encoder and its tokenizer, for embeddings alone.
+
+    Args:
+        model: A folder, as `locate_model` returns it. Weights are read from safetensors only; no code of the model is
+            run.
+        place: Where it computes.
+
+    Raises:
+        TrainError: If one of them cannot be loaded.
+    """
+    with loading(model):
+        config = AutoConfig.from_pretrained(model)
+        tokenizer = _load_tokenizer(model, config)
+        found = AutoModel.from_pretrained(model, config=config, use_safetensors=True, dtype=torch.float32)
+        return Network(found, place), tokenizer
+
+
+def _load_tokenizer(model: str, config: Any) -> PreTrainedTokenizerBase:
+    if not any((Path(model) / name).is_file() for name in _TOKENIZERS):
+        raise TrainError(
+            f"the classifier model {model!r} has no tokenizer ({', '.join(_TOKENIZERS[:3])} or the like); save that of "
+            "the model beside its weights"
+        )
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
+    if tokenizer.pad_token_id is None:
+        stand_in = tokenizer.eos_token or tokenizer.unk_token
+        if stand_in is None:
+            raise TrainError(
+                f"the tokenizer of the classifier model {model!r} has no token that fills short rows; set its "
+                "pad_token and save it"
+            )
+        tokenizer.pad_token = stand_in
+    if config.pad_token_id is None:
+        # A head that reads the last token finds it by this.
+        config.pad_token_id = tokenizer.pad_token_id
+    return tokenizer
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Turn what a library raises while it loads a model into one sentence.
+
+    Args:
+        model: The folder.
+
+    Raises:
+        TrainError: In the place of what was raised.
+    """
     transformers.logging.set_verbosity_error()  # the report of missing head weights is what is wanted here
     transformers.logging.disable_progress_bar()
-    torch.manual_seed(child_seed(seed, ("head",)))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModelForSequenceClassification.from_pretrained(
-            model, num_labels=n_labels, use_safetensors=True, dtype=torch.float32
-        )
+        yield
     except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainError(
             f"the classifier model {model!r} cannot be loaded: {reason}; name a folder or a hub id with safetensors "
             "weights and a tokenizer, or package:minilm-l6"
         ) from error
-    return Network(network), tokenizer
 
 
 def weights_digests(model: str) -> dict[str, str]:
-    """Return the SHA-256 of each weight file of a local model, by its name; empty for a model of the hub."""
+    """Return the SHA-256 of each weight file in a model's folder, by its name."""
     return {file.name: file_digest(file) for file in sorted(Path(model).glob("*.safetensors"))}
 
 
 def longest_input(network: Network, wanted: int) -> int:
     """Return the tokens that a model takes, at most `wanted`."""
-    return min(wanted, int(getattr(network.model.config, "max_position_embeddings", wanted)))
+    config = network.model.config
+    longest = getattr(config, "max_position_embeddings", None)
+    if not isinstance(longest, int) or longest < 1:  # positions without an end
+        return wanted
+    return min(wanted, longest - network.first_position)

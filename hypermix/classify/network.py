@@ -6,23 +6,29 @@ wants a row a line, and mix hidden states for TMix.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from hypermix.classify.device import CPU, Place
 from hypermix.classify.encode import Encoded, pad_rows
 from hypermix.classify.mixing import Mixed, Mixing, mix_packed, mix_padded, plan_mix
 from hypermix.classify.packing import ATTENTION, Layout, pack
+from hypermix.classify.room import Room
 from hypermix.errors import TrainError
 
 PACKED = ("bert", "camembert", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta")
 """Architectures whose layers take each token alone, but for attention, which transformers lets us choose."""
+
+Pooling = Literal["mean", "first", "last"]
+"""How the states of a row's tokens become one vector."""
 
 _PADDED_MIXES = ("deberta", "deberta-v2")
 """Architectures with an attention of their own whose hidden states can be mixed."""
@@ -46,29 +52,33 @@ class Network:
     """A model with a classification head.
 
     Attributes:
-        model: The model of transformers; the head's logits are those of its labels.
+        model: The model of transformers; the head's logits are those of its labels. One without a head gives
+            embeddings alone.
         packed: Whether its batches are packed.
-        layers: Its layers.
+        layers: Its layers; empty where they cannot be told from its other parts.
+        first_position: The position of a row's first token in its table of positions.
+        place: Where it computes, and in which numbers.
+        training_room: How batches are cut that do not fit into memory while it is trained.
+        room: Likewise while it is not.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, place: Place = CPU) -> None:
+        self.model = model.to(place.device)
+        self.place = place
+        self.training_room, self.room = Room(), Room()
         self.packed = model.config.model_type in PACKED
-        self.layers = next(part for part in model.base_model.modules() if isinstance(part, nn.ModuleList))
+        lists = (part for part in model.base_model.modules() if isinstance(part, nn.ModuleList))
+        self.layers = next(lists, nn.ModuleList())
+        self.first_position = _first_position(model)
         if self.packed:
             self._attention = model.config._attn_implementation
             model.set_attn_implementation(ATTENTION)
-            table = model.base_model.embeddings
-            # RoBERTa and its kin count positions from the token after that of padding.
-            counted = hasattr(table, "create_position_ids_from_input_ids")
-            self._first_position = table.padding_idx + 1 if counted else 0
             self._mean = getattr(model.config, "classifier_pooling", "cls") == "mean"
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        found: torch.device = self.model.device
-        return found
+        return self.place.device
 
     def logits(self, rows: Encoded, positions: Sequence[int], mixing: Mixing | None = None) -> torch.Tensor:
         """Return the logits of some rows.
@@ -84,8 +94,53 @@ class Network:
         Raises:
             TrainError: If hidden states of this architecture cannot be mixed.
         """
-        if not self.packed:
-            return self._padded(rows, positions, mixing)
+        with self._precision():
+            found = self._packed(rows, positions, mixing) if self.packed else self._padded(rows, positions, mixing)
+        return found.float()
+
+    def embeddings(self, rows: Encoded, positions: Sequence[int], pooling: Pooling) -> torch.Tensor:
+        """Return the last hidden states of some rows, one vector a row; the head is not asked.
+
+        Args:
+            rows: All rows.
+            positions: Which of them are the batch.
+            pooling: How the states of a row's tokens become one: their mean, or that of the first or the last token.
+
+        Returns:
+            (n_positions, width) float32, in the order of the positions.
+        """
+        base = self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model.base_model
+        with self._precision():
+            if self.packed:
+                order, way, told = self._lay(rows, positions)
+                hidden, starts = base(**told)[0][0], way.packing.starts
+            else:
+                batch = self._pad(rows, positions)
+                hidden = base(**batch)[0][batch["attention_mask"].bool()]
+                sizes = batch["attention_mask"].sum(dim=1)
+                order, starts = list(range(len(positions))), nn.functional.pad(sizes.cumsum(dim=0), (1, 0))
+        return _back(_pool(hidden.float(), starts, pooling), order)
+
+    def release(self) -> PreTrainedModel:
+        """Give the model back as it was, for saving and for others."""
+        if self.packed:
+            self.model.set_attn_implementation(self._attention)
+        return self.model
+
+    def _precision(self) -> torch.autocast:
+        half = self.place.precision
+        return torch.autocast(self.device.type, dtype=half, enabled=half != torch.float32)
+
+    def _packed(self, rows: Encoded, positions: Sequence[int], mixing: Mixing | None) -> torch.Tensor:
+        order, way, told = self._lay(rows, positions, mixing)
+        with ExitStack() as hooks:
+            self._hook(hooks, way, None if mixing is None else _reordered(mixing, order))
+            return _back(self.model(**told).logits, order)
+
+    def _lay(
+        self, rows: Encoded, positions: Sequence[int], mixing: Mixing | None = None
+    ) -> tuple[list[int], _Pass, dict[str, Any]]:
+        """Lay rows end to end: the order in which they lie, how, and what the model is told."""
         # Neighbors of like length share a block of attention; with mixing the mixed length counts.
         sizes = [len(rows.tokens[position]) for position in positions]
         wide = [max(size, sizes[mixing.partners[place]]) if mixing else size for place, size in enumerate(sizes)]
@@ -93,19 +148,8 @@ class Network:
         tokens = [rows.tokens[positions[place]] for place in order]
         way = _Pass(pack([sizes[place] for place in order], self.device))
         ids = torch.tensor([token for row in tokens for token in row], device=self.device)
-        with ExitStack() as hooks:
-            self._hook(hooks, way, None if mixing is None else _reordered(mixing, order))
-            places = way.packing.positions[None] + self._first_position
-            found: torch.Tensor = self.model(input_ids=ids[None], position_ids=places, layout=way).logits
-        back = torch.empty(len(order), dtype=torch.long)
-        back[order] = torch.arange(len(order))
-        return found[back.to(self.device)]
-
-    def release(self) -> PreTrainedModel:
-        """Give the model back as it was, for saving and for others."""
-        if self.packed:
-            self.model.set_attn_implementation(self._attention)
-        return self.model
+        places = way.packing.positions[None] + self.first_position
+        return order, way, {"input_ids": ids[None], "position_ids": places, "layout": way}
 
     def _hook(self, hooks: ExitStack, way: _Pass, mixing: Mixing | None) -> None:
         """Hang what this batch needs on the model, until the stack ends."""
@@ -142,12 +186,15 @@ class Network:
         return out
 
     def _padded(self, rows: Encoded, positions: Sequence[int], mixing: Mixing | None) -> torch.Tensor:
-        batch = {name: part.to(self.device) for name, part in pad_rows(rows, positions).items()}
+        batch = self._pad(rows, positions)
         with ExitStack() as hooks:
             if mixing is not None:
                 self._hook_padded(hooks, batch["attention_mask"], mixing)
             found: torch.Tensor = self.model(**batch).logits
             return found
+
+    def _pad(self, rows: Encoded, positions: Sequence[int]) -> dict[str, torch.Tensor]:
+        return {name: part.to(self.device) for name, part in pad_rows(rows, positions).items()}
 
     def _hook_padded(self, hooks: ExitStack, mask: torch.Tensor, mixing: Mixing) -> None:
         kind = self.model.config.model_type
@@ -165,6 +212,28 @@ class Network:
         hooks.enter_context(_after(self.layers[mixing.layer - 1], mix))
         for layer in self.layers[mixing.layer :]:
             hooks.enter_context(_before(layer, lambda args, told: ((args[0], square, *args[2:]), told)))
+
+
+def _first_position(model: PreTrainedModel) -> int:
+    """Return the position of a first token: RoBERTa and its kin count from the token after that of padding."""
+    table = getattr(model.base_model, "embeddings", None)
+    counting = "create_position_ids_from_input_ids"
+    counted = hasattr(table, counting) or hasattr(sys.modules[type(table).__module__], counting)
+    return int(table.padding_idx) + 1 if table is not None and counted else 0
+
+
+def _pool(hidden: torch.Tensor, starts: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Pool (n_tokens, width), where rows begin at `starts`, into a line a row."""
+    if pooling == "mean":
+        return torch.segment_reduce(hidden, "mean", lengths=starts.diff())
+    return hidden[starts[:-1] if pooling == "first" else starts[1:] - 1]
+
+
+def _back(found: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
+    """Put lines that lie in some order back into that of the batch."""
+    back = torch.empty(len(order), dtype=torch.long)
+    back[list(order)] = torch.arange(len(order))
+    return found[back.to(found.device)]
 
 
 def _check_layer(mixing: Mixing, n_layers: int) -> None:

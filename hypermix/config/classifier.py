@@ -7,23 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from hypermix.config.encoder import Learning, Probe, SetFit
 from hypermix.config.recipe import HYPERMIX, MIXINGS, PAPER, RECIPES, fill
-from hypermix.config.setting import NAME_PATTERN, Settings, package_check, setting
-from hypermix.packages import ENCODERS
-
-Encoder = Annotated[str, package_check(ENCODERS)]
-"""The name of an encoder."""
-
-
-def encoder_setting() -> Any:
-    """Declare the encoder that a classifier starts from."""
-    return setting(
-        "package:minilm-l6",
-        "train",
-        "`package:minilm-l6` (all-MiniLM-L6-v2, which a package carries), a folder, or a model id of the hub. Weights "
-        "are read from safetensors only.",
-        min_length=1,
-    )
+from hypermix.config.setting import NAME_PATTERN, setting
 
 
 def _recipe(name: str, doc: str, **more: Any) -> Any:
@@ -31,11 +17,9 @@ def _recipe(name: str, doc: str, **more: Any) -> Any:
     return setting(HYPERMIX[name], "train", doc, **more)
 
 
-class Trained(Settings):
+class Trained(Learning):
     """What the methods that train the whole encoder have."""
 
-    method: str = setting(..., "train", "The kind of classifier.")
-    model: Encoder = encoder_setting()
     recipe: Literal["hypermix", "mosbach", "zhang"] = setting(
         "hypermix",
         "aggregate",
@@ -94,24 +78,6 @@ class Trained(Settings):
         "layers. null takes the number as it is.",
         unit="layers",
         ge=1,
-    )
-    targets: Literal["soft", "hard", "sharpened"] = setting(
-        "soft",
-        "train",
-        "What is learned of a soft label: `soft` all of it, `hard` its likeliest label alone, `sharpened` its "
-        "probabilities to the power of 1 / `sharpen`.",
-    )
-    sharpen: float = setting(
-        0.5, "train", "The temperature of `targets: sharpened`; towards 0 it is `hard`, 1 is `soft`.", gt=0.0, le=1.0
-    )
-    label_smoothing: float = setting(
-        0.0, "train", "Share of every target that is spread over all labels alike.", ge=0.0, lt=1.0
-    )
-    synthetic_weight: float = setting(
-        1.0,
-        "train",
-        "Weight of a synthetic row's loss against a real one's. For 0 leave the rows out: `method: none`.",
-        gt=0.0,
     )
     max_length: int = _recipe("max_length", "Tokens after which a text is cut.", unit="tokens", ge=8)
 
@@ -196,5 +162,5 @@ class Tmix(Trained):
             yield f"layers that each stand there once; they are {self.layers}"
 
 
-AnyClassifier = Annotated[Finetune | Tmix, Field(discriminator="method")]
+AnyClassifier = Annotated[Finetune | Tmix | Probe | SetFit, Field(discriminator="method")]
 """A named classifier; `method` tells them apart."""

@@ -175,6 +175,11 @@ def train_slice(config: Config, classifier: str) -> str:
     return _slice("train", classifier=chosen, threads=_of_stage(config.threads, "train"))
 
 
+def train_runtime(config: Config) -> dict[str, Any]:
+    """Return what a training must know and no result depends on: ``offline``, as plain JSON values."""
+    return {"offline": config.offline}
+
+
 def evaluate_slice() -> str:
     """Return what `evaluate` may see of the config, as canonical JSON: its method version alone."""
     return _slice("evaluate")

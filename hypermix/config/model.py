@@ -192,5 +192,6 @@ class Config(Settings):
     offline: bool = setting(
         False,
         "runtime",
-        "Ask no language model: stored answers alone are used, and the first that is missing ends the job.",
+        "Ask no language model and no hub for a model: stored answers and downloads alone are used, and the first that "
+        "is missing ends the job.",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,22 +16,31 @@ from numpy.typing import NDArray
 from hypermix import tables
 from hypermix.classify import target
 from hypermix.classify import threads as cpu
+from hypermix.classify.device import Place, choose_place, start_measuring
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import Moment, finetune, kept_moment, predict
-from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
+from hypermix.classify.model import load_classifier, load_encoder, locate_model, longest_input, weights_digests
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe
 from hypermix.classify.reinit import reinit_top, scale_count
 from hypermix.classify.tmix import Mixer, scale_layers
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
+from hypermix.hub import commit_of
+from hypermix.steps import methods
 from hypermix.steps.provenance import describe
 
 _LOG = logging.getLogger(__name__)
 _EVALUATED = ("validation", "test")
 
 
-def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+def run(
+    keys: Mapping[str, str],
+    slice_json: str,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    runtime: Mapping[str, Any] | None = None,
+) -> None:
     """Train a classifier and predict validation and test with the weights that its recipe keeps.
 
     Args:
@@ -41,6 +49,7 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
         inputs: The subsampled ``train``, ``validation`` and ``test``, and ``synthetic``; for a classifier with `match`
             also ``matched``, the synthetic rows of that augmenter.
         outputs: Where ``predictions`` and ``history`` go.
+        runtime: What changes no result: ``offline``, whether the hub is not asked for a model.
 
     Raises:
         TrainError: If the model cannot be loaded or trained.
@@ -53,41 +62,79 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     labels = read_provenance(inputs["train"])["labels"]
     splits = {name: read_table(inputs[name], name) for name in ("train", *_EVALUATED)}
     synthetic = _kept(inputs["synthetic"])
-    folder = locate_model(settings["model"])
-    network, tokenizer = load_classifier(folder, len(labels), seeds["trial"])
-    limit = longest_input(network, settings["max_length"])
-
-    def encoded(texts: Sequence[str], targets: NDArray[np.float32], what: str) -> Encoded:
-        rows = encode(tokenizer, texts, targets, limit)
-        if rows.cut:
-            _LOG.warning("%d of %d %s rows are longer than %d tokens and are cut", rows.cut, len(rows), what, limit)
-        return rows
-
-    rows = {name: encoded(list(splits[name]["text"]), _one_hot(splits[name], labels), name) for name in _EVALUATED}
-    texts = [*splits["train"]["text"], *synthetic["text"]]
-    train = encoded(texts, _targets(splits["train"], synthetic, labels, settings), "train")
-    train = replace(train, ids=(*splits["train"]["id"], *synthetic["id"]))
-    match = settings["match"]
+    place = choose_place(settings["device"], settings.get("precision", "float32"))
+    start_measuring(place.device)
+    folder = locate_model(settings["model"], settings["revision"], offline=bool((runtime or {}).get("offline")))
+    texts = {name: list(split["text"]) for name, split in splits.items()}
+    targets = {name: _one_hot(split, labels) for name, split in splits.items()}
+    texts["train"] += synthetic["text"].tolist()
+    targets["train"] = _targets(splits["train"], synthetic, labels, settings)
+    _tell_absent(targets["train"], labels)
+    match = settings.get("match")
     n_matched = None if match is None else len(splits["train"]) + len(_kept(inputs["matched"]))
-    history = _train(network, train, rows["validation"], settings, seeds["trial"], n_matched)
-    kept = kept_moment(history, settings["keep"])
+    if settings["method"] == "setfit":
+        outcome = methods.setfit(folder, texts, targets, settings, seeds["trial"], place)
+    else:
+        ids = (*splits["train"]["id"], *synthetic["id"])
+        outcome = _on_tokens(folder, place, texts, targets, ids, settings, seeds["trial"], n_matched)
+    history, kept = outcome.history, outcome.kept
     counts = {
         "n_train": len(splits["train"]),
         "n_synthetic": len(synthetic),
         "steps": history[-1].step,
         "best_epoch": kept.epoch,
     }
-    provenance = _describe(slice_json, {**keys, **seeds}, inputs, match) | {
-        **{"labels": labels, "run": counts, "weights": weights_digests(folder)},
-        "kept": settings["keep"] if len(rows["validation"]) else "last, since there are no validation rows",
-    }
+    model = {"weights": weights_digests(folder), "commit": commit_of(Path(folder)), **place.describe()}
+    provenance = _describe(slice_json, {**keys, **seeds}, inputs, match)
+    provenance |= {"labels": labels, "run": counts, **model, **outcome.told}
     predictions = pd.concat(
-        [_predictions(name, splits[name], predict(network, rows[name]), labels) for name in _EVALUATED]
+        [_predictions(name, splits[name], outcome.probabilities[name], labels) for name in _EVALUATED]
     )
     write_table(outputs["predictions"], tables.from_columns("predictions", predictions), provenance)
     moments = pd.DataFrame([asdict(moment) for moment in history])
     write_table(outputs["history"], tables.from_columns("history", moments), provenance)
-    _LOG.info("kept the weights of step %d of %d: %s", kept.step, history[-1].step, _word_accuracy(kept))
+    _LOG.info("kept the weights of step %d of %d: %s", kept.step, history[-1].step, methods.word_accuracy(kept))
+
+
+def _on_tokens(
+    folder: str,
+    place: Place,
+    texts: Mapping[str, Sequence[str]],
+    targets: Mapping[str, NDArray[np.float32]],
+    ids: tuple[str, ...],
+    settings: Mapping[str, Any],
+    trial: int,
+    n_matched: int | None,
+) -> methods.Outcome:
+    """Train by a method of ours, which all take the same token ids."""
+    if settings["method"] == "probe":
+        network, tokenizer = load_encoder(folder, place)
+    else:
+        network, tokenizer = load_classifier(folder, targets["train"].shape[1], trial, place)
+    limit = longest_input(network, settings["max_length"])
+    if limit < settings["max_length"]:
+        _LOG.info("the model takes %d tokens at most: max_length %d has no effect", limit, settings["max_length"])
+    rows = {}
+    for name, part in texts.items():
+        rows[name] = encode(tokenizer, part, targets[name], limit)
+        if rows[name].cut:
+            _LOG.warning(
+                "%d of %d %s rows are longer than %d tokens and are cut", rows[name].cut, len(part), name, limit
+            )
+    if settings["method"] == "probe":
+        return methods.probe(folder, network, rows, settings)
+    train, validation = replace(rows["train"], ids=ids), rows["validation"]
+    history = _train(network, train, validation, settings, trial, n_matched)
+    told = {"kept": settings["keep"] if len(validation) else "last, since there are no validation rows"}
+    probabilities = {name: predict(network, rows[name]) for name in _EVALUATED}
+    return methods.Outcome(history, kept_moment(history, settings["keep"]), probabilities, told)
+
+
+def _tell_absent(targets: NDArray[np.float32], labels: Sequence[str]) -> None:
+    """Tell of labels that no row of train has: a classifier can hardly predict them."""
+    absent = [label for label, share in zip(labels, targets.sum(axis=0), strict=True) if share == 0]
+    if absent:
+        _LOG.warning("no train row has the label %s, which is not learned", ", ".join(repr(label) for label in absent))
 
 
 def _train(
@@ -134,18 +181,15 @@ def _kept(synthetic: Path) -> pd.DataFrame:
 def _targets(
     real: pd.DataFrame, synthetic: pd.DataFrame, labels: Sequence[str], settings: Mapping[str, Any]
 ) -> NDArray[np.float32]:
+    if settings["method"] == "setfit":  # it takes the likeliest label alone
+        return np.concatenate([_one_hot(real, labels), _soft(synthetic, len(labels))])
     soft = target.shape(_soft(synthetic, len(labels)), settings["targets"], settings["sharpen"])
     parts = [target.smooth(part, settings["label_smoothing"]) for part in (_one_hot(real, labels), soft)]
     return target.join(parts[0], parts[1], settings["synthetic_weight"])
 
 
 def _tell(moment: Moment) -> None:
-    _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, _word_accuracy(moment))
-
-
-def _word_accuracy(moment: Moment) -> str:
-    accuracy = moment.validation_accuracy
-    return "no validation rows" if math.isnan(accuracy) else f"validation accuracy {accuracy:.3f}"
+    _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, methods.word_accuracy(moment))
 
 
 def _one_hot(rows: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float32]:

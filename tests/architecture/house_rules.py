@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from tests.architecture.source import Function, Rule, Source, called, functions, imported, public
 
-LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files")
+LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files", "hub")
 _INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "records": (),
     "tables": ("errors",),
     "files": ("errors", "hashing", "tables"),
+    "hub": ("errors", "packages"),
     "config": LEAVES,
     "data": LEAVES,
     "llm": LEAVES,
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 OUTSIDE: dict[str, tuple[str, ...]] = {
     "errors": (),
     "hashing": (),
+    "hub": ("huggingface_hub",),
     "packages": (),
     "records": (),
     "registry": (),
@@ -54,6 +56,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
     "torch": ("classify", "llm"),
     "openai": ("llm",),
+    "setfit": ("classify",),
     "xllamacpp": ("llm",),
 }
 """Packages that are imported in these parts alone."""

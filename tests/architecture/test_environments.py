@@ -29,7 +29,7 @@ PYTHON = {
 CONDA_NAMES = {"matplotlib-base": "matplotlib", "pytorch": "torch"}
 UNPINNED = {"pip"}
 # Modules that go by another name, or are a part of a package that is listed.
-PACKAGE_OF = {"yaml": "pyyaml", "markupsafe": "jinja2", "pydantic_core": "pydantic"}
+PACKAGE_OF = {"yaml": "pyyaml", "sklearn": "scikit-learn", "markupsafe": "jinja2", "pydantic_core": "pydantic"}
 # Taken apart, so that this file does not name them itself.
 HOSTS = re.compile(r"\b(?:pypi\.o[r]g|pythonhosted\.o[r]g|anaconda\.o[r]g|download\.pytorch\.o[r]g|npmjs\.o[r]g)\b")
 
@@ -101,7 +101,11 @@ def environment(name: str) -> dict[str, Any]:
     return document
 
 
-ALL_VERSIONS = {**versions(read("dev.txt")), **versions(read("models.txt")), **versions(read("torch.txt"))}
+ALL_VERSIONS = {
+    name: version
+    for stem in ("dev", "models", "setfit", "torch")
+    for name, version in versions(read(f"{stem}.txt")).items()
+}
 RUN_NAMES = names(read("run.in")) | names(read("models.in")) | names(read("torch.txt"))
 
 
@@ -112,7 +116,8 @@ def test_environment_has_required_versions(path: Path) -> None:
 
 def test_environments_hold_all_direct_packages() -> None:
     assert RUN_NAMES - environment_pins(environment("hypermix.yaml")).keys() == set()
-    assert RUN_NAMES | names(read("dev.in")) == environment_pins(environment("dev.yaml")).keys() - UNPINNED
+    tested = names(read("dev.in")) | names(read("setfit.in"))
+    assert RUN_NAMES | tested == environment_pins(environment("dev.yaml")).keys() - UNPINNED
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
@@ -120,7 +125,7 @@ def test_environment_uses_one_channel(path: Path) -> None:
     assert environment(path.name)["channels"] == ["conda-forge", "nodefaults"]
 
 
-@pytest.mark.parametrize("stem", ["run", "dev", "models"])
+@pytest.mark.parametrize("stem", ["run", "dev", "models", "setfit"])
 def test_compiled_file_holds_its_source(stem: str) -> None:
     assert names(read(f"{stem}.in")) - names(read(f"{stem}.txt")) == set()
 
@@ -130,12 +135,12 @@ def test_dev_pins_include_run_pins() -> None:
     assert versions(read("run.txt")).items() <= versions(read("dev.txt")).items()
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt", "setfit.txt"])
 def test_every_requirement_has_hashes(name: str) -> None:
     assert without_hash(read(name)) == []
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt", "torch.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "models.txt", "setfit.txt", "torch.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     assert not_pinned(read(name)) == []
 
@@ -213,5 +218,6 @@ def test_what_the_library_imports_is_listed() -> None:
     imports = {name.split(".")[0] for source in load("hypermix") for name in imported(source)}
     outside = imports - set(sys.stdlib_module_names) - {"hypermix"}
     listed = names(read("run.in")) | names(read("torch.txt"))
-    assert {PACKAGE_OF.get(name, canonicalize_name(name)) for name in outside} <= listed
+    extra = names(read("setfit.in")) | {"scikit-learn"}  # which setfit brings
+    assert {PACKAGE_OF.get(name, canonicalize_name(name)) for name in outside} <= listed | extra
     assert {"safetensors", "torch", "openai"} <= outside

@@ -81,7 +81,8 @@ def llm_files(wildcards):
 
 def classifier_files(wildcards):
     """Name the files of the model that a classifier starts from."""
-    return model_files(CONFIG.classifiers[wildcards.classifier].model)
+    model = CONFIG.classifiers[wildcards.classifier].model
+    return [*model_files(model), *sorted(str(file) for file in Path(model).glob("*_Pooling/config.json"))]
 
 
 def matched_rows(wildcards):

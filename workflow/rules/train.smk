@@ -14,9 +14,12 @@ rule train:
     threads: CONFIG.threads.train
     resources:
         mem_mb=4000,
+        # What a run takes of a GPU's memory; a profile sets it and the sum of all runs (docs/training.md, GPU).
+        gpu_mb=0,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
-        # Derived from threads, so that Snakemake does not track it.
+        # Derived from threads, so that Snakemake does not track them: they change no result.
+        run=lambda wildcards, threads: experiment.train_runtime(CONFIG),
         warm=lambda wildcards, threads: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"

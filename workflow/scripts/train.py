@@ -17,4 +17,5 @@ warm.run(
         if snakemake.input[name]  # without a match there is no such file
     },
     outputs={name: Path(path) for name, path in snakemake.output.items()},
+    runtime=snakemake.params.run,
 )

@@ -57,7 +57,7 @@ def trained(
 
 
 def without_time(history: list[Moment]) -> list[Moment]:
-    return [replace(moment, seconds=0.0) for moment in history]
+    return [replace(moment, seconds=0.0, peak_mb=0.0) for moment in history]
 
 
 def swapped(rows: Encoded) -> Encoded:

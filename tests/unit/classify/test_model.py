@@ -1,21 +1,35 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import (
+    FNetConfig,
+    FNetModel,
+    GPT2Config,
+    GPT2Model,
+    PreTrainedModel,
+    XLNetConfig,
+    XLNetModel,
+)
 
 from hypermix.classify.encode import encode
-from hypermix.classify.finetune import predict
-from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
+from hypermix.classify.finetune import finetune, predict
+from hypermix.classify.model import load_classifier, load_encoder, locate_model, longest_input, weights_digests
+from hypermix.classify.network import Network
+from hypermix.classify.recipe import Recipe
 from hypermix.errors import TrainError
 from hypermix.hashing import file_digest
 from hypermix.packages import ENCODERS
-from tests.tiny import LONGEST
+from tests.tiny import LONGEST, toy_rows
+from tests.unit.classify.architectures import make_model, make_rows
 from tests.unit.classify.test_encode import TARGETS
 
 
@@ -29,12 +43,40 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
+def edit(path: Path, **changes: object) -> None:
+    told = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({name: value for name, value in told.items() if value is not None}))
+
+
 # Names.
 
 
-@pytest.mark.parametrize("name", ["bert-base-uncased", "some/where", "C:model"])
-def test_other_names_stay_as_they_are(name: str) -> None:
-    assert locate_model(name) == name
+def test_folder_stays_as_it_is(tiny: Path) -> None:
+    assert locate_model(str(tiny)) == str(tiny)
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "some/where"])
+def test_model_of_the_hub_is_not_sought_offline(name: str) -> None:
+    with pytest.raises(TrainError, match=rf"{name}: revision 'v1' is not on this machine as a whole, and the hub is"):
+        locate_model(name, "v1", offline=True)
+
+
+def test_folder_has_no_revision(tiny: Path) -> None:
+    with pytest.raises(TrainError, match=r"is a folder, which has no revision 'v1'; set its revision to null"):
+        locate_model(str(tiny), "v1")
+
+
+def test_pickles_are_refused(copy: Path) -> None:
+    to_other_format(copy)
+    with pytest.raises(TrainError, match=r"has no weights as safetensors \(model.safetensors or"):
+        locate_model(str(copy))
+
+
+def test_weights_that_are_there_in_part_are_told(copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    (copy / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-1.safetensors"}}')
+    with pytest.raises(TrainError, match=r"lacks 'model-1.safetensors', one of 1 missing weight files; fetch it again"):
+        locate_model(str(copy))
 
 
 @pytest.mark.parametrize("name", ["./gone", "/no/such/folder", "~/gone"])
@@ -141,7 +183,6 @@ BREAKAGES: dict[str, Callable[[Path], None]] = {
     "damaged weights": write_garbage("model.safetensors"),
     "weights without head": cut("model.safetensors", 500),
     "weights without end": cut("model.safetensors", 20_000),
-    "no tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
     "damaged tokenizer": write_garbage("tokenizer.json"),
     "damaged config": write_garbage("config.json"),
     "config of no model": write_garbage("config.json", b'{"model_type": "no-such-model"}'),
@@ -157,6 +198,96 @@ def test_broken_folder_is_told(copy: Path, breakage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_missing_tokenizer_is_told(copy: Path) -> None:
+    (copy / "tokenizer.json").unlink()
+    for load in (lambda: load_classifier(str(copy), 2, 1), lambda: load_encoder(str(copy))):
+        with pytest.raises(TrainError, match=r"has no tokenizer \(tokenizer.json, .+ or the like\); save that of the"):
+            load()
+
+
+def save(model: PreTrainedModel, tiny: Path, folder: Path) -> str:
+    """Save a model of another kind beside the tiny tokenizer."""
+    shutil.copytree(tiny, folder)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_model_without_a_head_is_told(tiny: Path, tmp_path: Path) -> None:
+    config = FNetConfig(vocab_size=23, hidden_size=32, num_hidden_layers=1, intermediate_size=32)
+    folder = save(FNetModel(config), tiny, tmp_path / "fnet")
+    edit(Path(folder) / "config.json", model_type="vit")
+    with pytest.raises(TrainError, match=r"is of the kind 'vit', which has no classification head in transformers; ta"):
+        load_classifier(folder, 2, 1)
+
+
+def test_model_that_cannot_be_padded_is_told(tiny: Path, tmp_path: Path) -> None:
+    model = XLNetModel(XLNetConfig(vocab_size=23, d_model=32, n_layer=1, n_head=2, d_inner=32))
+    with pytest.raises(TrainError, match=r"is of the kind 'xlnet', whose head reads the last place of a batch, even"):
+        load_classifier(save(model, tiny, tmp_path / "xlnet"), 2, 1)
+
+
+# Models that read from left to right.
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Save a GPT-2 whose tokenizer has no token for padding."""
+    size = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": LONGEST}
+    torch.manual_seed(0)
+    model = GPT2Model(GPT2Config(vocab_size=23, bos_token_id=3, eos_token_id=3, **size))
+    folder = save(model, tiny, tmp_path_factory.mktemp("decoder") / "gpt2")
+    edit(Path(folder) / "tokenizer_config.json", pad_token=None, eos_token="[SEP]")
+    return folder
+
+
+def test_decoder_fills_short_rows_with_its_end(decoder: str) -> None:
+    network, tokenizer = load_classifier(decoder, 2, 1)
+    assert tokenizer.pad_token == "[SEP]"
+    assert network.model.config.pad_token_id == tokenizer.pad_token_id == 3
+
+
+def test_decoder_predicts_as_row_by_row(decoder: str) -> None:
+    network, tokenizer = load_classifier(decoder, 2, 1)
+    texts = ["the film was good", "bad", "a dull plot and a grim story", ""]
+    rows = encode(tokenizer, texts, np.zeros((4, 2), dtype=np.float32), LONGEST)
+    together = predict(network, rows)
+    alone = [predict(network, encode(tokenizer, [text], TARGETS[:1], LONGEST))[0] for text in texts]
+    assert together == pytest.approx(np.array(alone), abs=1e-5)
+    assert together[:, 0].std() > 1e-4
+
+
+def test_decoder_learns(decoder: str) -> None:
+    network, tokenizer = load_classifier(decoder, 2, 1)
+    rows = toy_rows(32, seed=1)
+    targets = np.eye(2, dtype=np.float32)[[int(label == "positive") for _, label in rows]]
+    train = encode(tokenizer, [text for text, _ in rows], targets, LONGEST)
+    recipe = Recipe(5e-3, 0.0, 8, 99, "epochs", 0, 60, 20)
+    assert max(moment.validation_accuracy for moment in finetune(network, train, train, recipe, 1)) == 1.0
+
+
+def test_tokenizer_without_any_filling_token_is_told(decoder: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(decoder, tmp_path / "copy"))
+    edit(folder / "tokenizer_config.json", eos_token=None, unk_token=None)
+    with pytest.raises(TrainError, match=r"has no token that fills short rows; set its pad_token and save it"):
+        load_classifier(str(folder), 2, 1)
+
+
+# Encoders without a head.
+
+
+def test_encoder_has_the_weights_of_the_file(tiny: Path) -> None:
+    network, _ = load_encoder(str(tiny))
+    weights = load_file(tiny / "model.safetensors")
+    assert all(torch.equal(weights[name], tensor) for name, tensor in network.model.state_dict().items())
+
+
+@pytest.mark.parametrize("breakage", [name for name in BREAKAGES if name != "weights without head"])
+def test_broken_encoder_is_told(copy: Path, breakage: str) -> None:
+    BREAKAGES[breakage](copy)
+    with pytest.raises(TrainError, match=r"cannot be loaded: .+; name a folder or a hub id|has no tokenizer"):
+        load_encoder(str(copy))
+
+
 # Facts on a model.
 
 
@@ -164,11 +295,23 @@ def test_digest_is_that_of_the_weights(tiny: Path) -> None:
     assert weights_digests(str(tiny)) == {"model.safetensors": file_digest(tiny / "model.safetensors")}
 
 
-@pytest.mark.parametrize("name", ["no-such-person/no-such-model", "bert-base-uncased"])
-def test_hub_model_has_no_digest(name: str) -> None:
-    assert weights_digests(name) == {}
-
-
 @pytest.mark.parametrize(("wanted", "taken"), [(8, 8), (LONGEST, LONGEST), (512, LONGEST)])
 def test_longest_input_is_the_lower_bound(tiny: Path, wanted: int, taken: int) -> None:
     assert longest_input(load_classifier(str(tiny), 2, 1)[0], wanted) == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"), [("bert", 80), ("roberta", 78), ("xlm-roberta", 78), ("deberta-v3", 80), ("distilbert", 80)]
+)
+def test_longest_row_is_computed_and_no_longer_one(name: str, longest: int) -> None:
+    network = Network(make_model(name))
+    assert longest_input(network, 512) == longest
+    assert network.logits(make_rows(network.model, (longest, 3)), [0, 1]).isfinite().all()
+    if name != "deberta-v3":  # its positions are relative: more would do
+        with pytest.raises((IndexError, RuntimeError)):
+            network.logits(make_rows(network.model, (longest + 1,)), [0])
+
+
+def test_positions_without_an_end_are_no_limit() -> None:
+    config = XLNetConfig(vocab_size=23, d_model=32, n_layer=1, n_head=2, d_inner=32)
+    assert longest_input(Network(XLNetModel(config)), 512) == 512

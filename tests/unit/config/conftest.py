@@ -52,7 +52,9 @@ RAW: dict[str, Any] = {
     },
     "classifiers": {
         "minilm": {"method": "finetune"},
-        "slow": {"method": "tmix", "learning_rate": 1e-5, "max_steps": 100},
+        "slow": {"method": "tmix", "model": "some-lab/large", "learning_rate": 1e-5, "max_steps": 100},
+        "quick": {"method": "probe", "model": "some-lab/large"},
+        "pairs": {"method": "setfit", "model": "some-lab/large"},
     },
     "budget": {"usd": 5.0, "requests": 1000, "tokens": 100000},
     "report": {"baselines": ["none"]},

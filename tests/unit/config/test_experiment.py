@@ -33,6 +33,9 @@ ONE_CHOICE = {"source", "api", "method", "name", "sampling"}
 NEED_AN_END = {("classifiers", "minilm", "schedule"), ("classifiers", "minilm", "warmup")}
 """Settings that have another value only beside `epochs` or `max_steps`, which this classifier has not."""
 
+OF_A_PACKAGE = {("classifiers", "minilm", "revision")}
+"""Settings that a model of a package has not."""
+
 N_RUNS = len(runs(load_config(RAW)))
 
 ONE_OF_TWO = {"env", "file"}
@@ -158,7 +161,7 @@ def test_setting_changes_slices_of_its_stage(place: Place) -> None:
     config = changed(place)
     if config is None:
         given_elsewhere = place.path[-1] in ONE_OF_TWO and get_path(place.path) is None
-        assert given_elsewhere or place.path[-1] in ONE_CHOICE or place.path in NEED_AN_END
+        assert given_elsewhere or place.path[-1] in ONE_CHOICE or place.path in NEED_AN_END | OF_A_PACKAGE
         return
     before, after = slices(load_config(FULL)), slices(config)
 
@@ -341,7 +344,7 @@ def test_seed_zero_stays_a_seed(change: Change) -> None:
 def test_runs_are_the_whole_product() -> None:
     keys = runs(load_config(RAW))
 
-    assert len(keys) == len({tuple(key.values()) for key in keys}) == N_RUNS == 4 * 2 * 3 * 8 * 2 * 2
+    assert len(keys) == len({tuple(key.values()) for key in keys}) == N_RUNS == 4 * 2 * 3 * 8 * 4 * 2
     assert all(list(key) == list(KEYS) for key in keys)
     assert keys[0] == {
         "dataset": "rt",

@@ -65,7 +65,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "classifiers.minilm.pateince",
         1,
-        "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, recipe, ",
+        "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, revision, ",
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
     ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, meth"),
@@ -289,7 +289,7 @@ def test_null_variant_is_removed(change: Change) -> None:
     kept = [name for name in RAW["augmenters"] if name != "mix"]
     assert list(load_config(change("augmenters.mix", None)).augmenters) == kept
     assert list(load_config(change("datasets.rt", None)).datasets) == ["mine", "tone", "known"]
-    assert list(load_config(change("classifiers.slow", None)).classifiers) == ["minilm"]
+    assert list(load_config(change("classifiers.slow", None)).classifiers) == ["minilm", "quick", "pairs"]
 
 
 def test_removed_llm_is_missed_where_used(change: Change) -> None:

@@ -79,7 +79,7 @@ def test_reference_has_every_kind() -> None:
         *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
         *("method: none", "method: duplicate", "method: gpt3mix"),
-        *("method: finetune", "method: tmix"),
+        *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
     ]
 
 
@@ -103,7 +103,8 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "default", "stage"),
     [
-        ("classifiers.NAME.learning_rate", "`5e-05`", "train"),
+        ("classifiers.NAME.batch_size", "`16`", "train"),
+        ("classifiers.NAME.device", '`"auto"`', "train"),
         ("augmenters.NAME.llm", "must be given", "augment"),
         ("seeds.data", '`{"master": 42, "count": 3}`', "aggregate"),
         ("subsample.train", '`["32s"]`', "aggregate"),
