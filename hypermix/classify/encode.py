@@ -20,15 +20,17 @@ class Encoded:
 
     Attributes:
         tokens: The token ids of each row, with special tokens, without padding.
-        targets: A probability for each label, (n_rows, n_labels) float32; rows add up to 1.
+        targets: A probability for each label, (n_rows, n_labels) float32; rows add up to 1, or to their weight.
         cut: How many rows were longer than the model takes.
         pad: The token id that fills short rows.
+        ids: What a message calls each row; empty if rows have no names.
     """
 
     tokens: list[list[int]]
     targets: NDArray[np.float32]
     cut: int
     pad: int
+    ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -1,7 +1,11 @@
-"""Fine-tuning with early stopping: the reference's training loop (Yoo et al. 2021, section 4.2, and its code)."""
+"""Fine-tuning with early stopping, and TMix: the reference's training loop (Yoo et al. 2021, section 4.2, its code).
+
+An epoch is a pass over the rows, or as many steps as are asked for: then the passes go on through it.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,36 +19,10 @@ from numpy.typing import NDArray
 from hypermix.classify.encode import Encoded, length_sorted
 from hypermix.classify.loss import soft_cross_entropy
 from hypermix.classify.network import Network
+from hypermix.classify.recipe import Recipe, make_optimizer, make_schedule
+from hypermix.classify.tmix import Mixer, mix_targets
 from hypermix.errors import TrainError
 from hypermix.seeding import child_generator, child_seed
-
-EPSILON = 1e-8
-"""AdamW's epsilon in the reference."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        learning_rate: Of AdamW, constant.
-        weight_decay: Of AdamW.
-        batch_size: Rows a step; the last batch of an epoch may be smaller.
-        patience: Age of the best validation accuracy beyond which training stops.
-        patience_unit: What `patience` counts.
-        min_steps: Steps before which it does not stop early.
-        max_steps: Steps after which it stops; None for no such end.
-        validate_every: Steps between validations; None validates at the end of each epoch.
-    """
-
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    patience: int
-    patience_unit: Literal["epochs", "steps"]
-    min_steps: int
-    max_steps: int | None
-    validate_every: int | None
 
 
 @dataclass(frozen=True)
@@ -75,60 +53,86 @@ def finetune(
     recipe: Recipe,
     seed: int,
     report: Callable[[Moment], None] | None = None,
+    *,
+    mixer: Mixer | None = None,
+    epoch_steps: int | None = None,
+    watch: Callable[[int, float], None] | None = None,
 ) -> list[Moment]:
-    """Train a model in place and leave it with its best weights.
+    """Train a model in place and leave it with the weights that the recipe keeps.
 
-    The best validation accuracy decides; of equal ones the first, as in the reference. Data order
-    comes from a generator of its own; dropout, which takes none, from torch's, seeded here.
+    Data order and what TMix mixes come from generators of their own; dropout, which takes none, from torch's, seeded
+    here.
 
     Args:
         network: A model with a classification head.
         train: Rows with soft labels.
-        validation: Rows to stop by; their targets are one-hot.
+        validation: Rows to stop by; their targets are one-hot. Without any, no accuracy is ever better than the first,
+            so patience runs out, and the last weights are kept.
         recipe: How to train.
         seed: The trial seed.
         report: Called after each validation.
+        mixer: What draws the mixing of TMix; None mixes nothing.
+        epoch_steps: Steps of an epoch; None for those of a pass over the rows.
+        watch: Called after each step with its number and its loss.
 
     Returns:
-        The history, one moment a validation.
+        The history, one moment a validation; `kept_moment` tells whose weights the model has.
 
     Raises:
-        TrainError: If there are no rows, or the loss is not finite.
+        TrainError: If there are no rows to train on, or the loss is not finite.
     """
-    if not len(train) or not len(validation):
-        raise TrainError(f"training needs rows: train has {len(train)}, validation has {len(validation)}")
-    # Fused: one pass over the weights, an eighth of the time on CPU.
-    optimizer = torch.optim.AdamW(
-        network.model.parameters(), lr=recipe.learning_rate, eps=EPSILON, weight_decay=recipe.weight_decay, fused=True
-    )
+    if not len(train):
+        raise TrainError("training needs rows, and train has none; raise subsample.train or mend the dataset")
+    length = epoch_steps or recipe.pass_steps(len(train))
+    last_step = recipe.last_step(length)
+    optimizer = make_optimizer(network.model, recipe)
+    schedule = make_schedule(optimizer, recipe, last_step)
     torch.manual_seed(child_seed(seed, ("dropout",)))
     history: list[Moment] = []
     losses: list[float] = []
-    best, weights = -1.0, {}
+    best, weights = -1.0, dict[str, torch.Tensor]()
     started = time.perf_counter()
-    for step, (epoch, last, positions) in enumerate(_batches(train, recipe.batch_size, seed), start=1):
-        losses.append(_step(network, optimizer, train, positions, step))
-        if not _is_due(recipe, step, last):
+    for step, positions in enumerate(_batches(train, recipe.batch_size, seed), start=1):
+        rate = float(schedule.get_last_lr()[0])
+        losses.append(_step(network, optimizer, train, positions, step, mixer, recipe.clip))
+        schedule.step()
+        if watch:
+            watch(step, losses[-1])
+        if not _is_due(recipe, step, length, last_step):
             continue
         accuracy = accuracy_on(network, validation)
         now = time.perf_counter()
         loss = math.fsum(losses) / len(losses)
-        history.append(Moment(epoch, step, loss, accuracy, recipe.learning_rate, now - started))
+        history.append(Moment(math.ceil(step / length), step, loss, accuracy, rate, now - started))
         started, losses = now, []
         if report:
             report(history[-1])
-        if accuracy > best:
+        if recipe.keep == "best" and accuracy > best:
             best = accuracy
             weights = {name: tensor.clone() for name, tensor in network.model.state_dict().items()}
-        if _is_over(recipe, history):
+        if _is_over(recipe, history, last_step):
             break
-    network.model.load_state_dict(weights)
+    if weights:
+        network.model.load_state_dict(weights)
     return history
 
 
 def best_moment(history: list[Moment]) -> Moment:
-    """Return the moment whose weights a trained model has."""
-    return max(history, key=lambda moment: moment.validation_accuracy)  # the first of equal ones
+    """Return the moment of the best validation accuracy, the first of equal ones; without any the first."""
+    return max(
+        history, key=lambda moment: -1.0 if math.isnan(moment.validation_accuracy) else moment.validation_accuracy
+    )
+
+
+def kept_moment(history: list[Moment], keep: Literal["best", "last"]) -> Moment:
+    """Return the moment whose weights a trained model has.
+
+    Args:
+        history: What `finetune` returned.
+        keep: What the recipe keeps; without validation rows it is the last in any case.
+    """
+    found = best_moment(history) if keep == "best" else history[-1]
+    return history[-1] if math.isnan(found.validation_accuracy) else found
 
 
 def predict(network: Network, rows: Encoded) -> NDArray[np.float64]:
@@ -143,42 +147,62 @@ def predict(network: Network, rows: Encoded) -> NDArray[np.float64]:
 
 
 def accuracy_on(network: Network, rows: Encoded) -> float:
-    """Return the share of rows whose likeliest label is the target's, 0 to 1."""
+    """Return the share of rows whose likeliest label is the target's, 0 to 1; NaN if there are none."""
+    if not len(rows):
+        return math.nan
     return float((predict(network, rows).argmax(axis=1) == rows.targets.argmax(axis=1)).mean())
 
 
-def _batches(rows: Encoded, batch_size: int, seed: int) -> Iterator[tuple[int, bool, list[int]]]:
-    """Yield epoch, whether the batch is its last, and the rows; without end."""
-    epoch = 0
-    while True:
-        epoch += 1
+def _batches(rows: Encoded, batch_size: int, seed: int) -> Iterator[list[int]]:
+    """Yield the rows of each step, in one pass over all of them after the other; without end."""
+    for number in itertools.count(1):
         order = list(range(len(rows)))
-        child_generator(seed, ("order", epoch)).shuffle(order)
+        child_generator(seed, ("order", number)).shuffle(order)
         for start in range(0, len(order), batch_size):
-            yield epoch, start + batch_size >= len(order), order[start : start + batch_size]
+            yield order[start : start + batch_size]
 
 
-def _step(network: Network, optimizer: torch.optim.Optimizer, rows: Encoded, positions: list[int], step: int) -> float:
+def _step(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    rows: Encoded,
+    positions: list[int],
+    step: int,
+    mixer: Mixer | None,
+    clip: float | None,
+) -> float:
     network.model.train()
-    logits = network.logits(rows, positions)
-    loss = soft_cross_entropy(logits, torch.from_numpy(rows.targets[positions]).to(network.device))
+    mixing = mixer.draw(step, len(positions)) if mixer else None
+    targets = torch.from_numpy(rows.targets[positions]).to(network.device)
+    if mixing:
+        targets = mix_targets(targets, mixing)
+    loss = soft_cross_entropy(network.logits(rows, positions, mixing), targets)
     value = loss.item()
     if not math.isfinite(value):
-        raise TrainError(f"the loss of step {step} is {value}; lower the classifier's learning_rate")
+        raise TrainError(_word_loss(value, step, rows, positions))
     optimizer.zero_grad()
     loss.backward()
+    if clip is not None:
+        torch.nn.utils.clip_grad_norm_(network.model.parameters(), clip)
     optimizer.step()
     return value
 
 
-def _is_due(recipe: Recipe, step: int, last_of_epoch: bool) -> bool:
-    if step == recipe.max_steps:
-        return True
-    return last_of_epoch if recipe.validate_every is None else step % recipe.validate_every == 0
+def _word_loss(value: float, step: int, rows: Encoded, positions: list[int]) -> str:
+    names = [rows.ids[position] if rows.ids else str(position) for position in positions]
+    return (
+        f"the loss of step {step} is {value}, on the rows with the ids {', '.join(names)}; lower the classifier's "
+        "learning_rate, or look at these rows"
+    )
 
 
-def _is_over(recipe: Recipe, history: list[Moment]) -> bool:
+def _is_due(recipe: Recipe, step: int, epoch_steps: int, last_step: int | None) -> bool:
+    return step == last_step or step % (recipe.validate_every or epoch_steps) == 0
+
+
+def _is_over(recipe: Recipe, history: list[Moment], last_step: int | None) -> bool:
     now, best = history[-1], best_moment(history)
+    if last_step is not None and now.step >= last_step:
+        return True
     age = now.epoch - best.epoch if recipe.patience_unit == "epochs" else now.step - best.step
-    stale = age > recipe.patience and now.step >= recipe.min_steps
-    return stale or (recipe.max_steps is not None and now.step >= recipe.max_steps)
+    return recipe.patience is not None and age > recipe.patience and now.step >= recipe.min_steps

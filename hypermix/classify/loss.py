@@ -10,7 +10,8 @@ def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
     Args:
         logits: (n_rows, n_labels).
-        targets: (n_rows, n_labels) probabilities; one-hot rows give the usual cross-entropy.
+        targets: (n_rows, n_labels) probabilities; one-hot rows give the usual cross-entropy. A row may add up to its
+            weight instead of 1.
 
     Returns:
         A scalar, in nats.

@@ -66,6 +66,10 @@ def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
         llm = augmenter.get("llm") if isinstance(augmenter, Mapping) else None
         if isinstance(llm, str) and llm not in llms:
             yield f"augmenters.{name}.llm: {llm!r} is no key of llms; {accepted(llm, llms)}"
+    for name, classifier in _section(raw, "classifiers").items():
+        match = classifier.get("match") if isinstance(classifier, Mapping) else None
+        if isinstance(match, str) and match not in augmenters:
+            yield f"classifiers.{name}.match: {match!r} is no key of augmenters; {accepted(match, augmenters)}"
     for position, name in enumerate(_items(_section(raw, "report").get("baselines"))):
         if name not in (known := _names(raw, "augmenters")):
             yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), known)}"

@@ -29,6 +29,9 @@ tests/unit/steps/test_golden.py pins prepare, subsample, augment and evaluate; s
 
 Key = dict[str, str | int]
 
+_AUGMENTATION = ("dataset", "subsample", "data_seed", "augmenter", "trial")
+"""The keys of an augmentation."""
+
 
 def data_seeds(config: Config) -> list[int]:
     """Return the data seeds of an experiment."""
@@ -51,7 +54,8 @@ def runs(config: Config) -> list[Key]:
         One key a run, with the partition keys of `hypermix.tables.KEYS`, in the order of the config.
 
     Raises:
-        ConfigError: If `only` and `except` leave none, an entry of theirs matches none, or seeds cannot be paired.
+        ConfigError: If `only` and `except` leave none, an entry of theirs matches none, seeds cannot be paired, or a
+            classifier is matched with an augmenter that makes no rows for one of its runs.
     """
     seeds = _seed_pairs(config)
     product = itertools.product(config.datasets, config.subsample.train, config.classifiers, config.augmenters, seeds)
@@ -67,7 +71,28 @@ def runs(config: Config) -> list[Key]:
     kept = [key for key in chosen if not any(_matches(key, part) for part in config.except_)]
     if not kept:
         raise ConfigError(f"only and except leave none of {len(keys)} runs; take an entry of them away")
+    _check_matches(config, kept)
     return kept
+
+
+def matched(config: Config, classifier: str) -> str | None:
+    """Return the augmenter whose rows a classifier counts its steps by; None if it counts those of each run."""
+    match: str | None = getattr(config.classifiers[classifier], "match", None)
+    return match
+
+
+def _check_matches(config: Config, keys: list[Key]) -> None:
+    """Refuse a match whose rows no run makes: they would be made, and paid, for their number alone."""
+    made = {tuple(key[name] for name in _AUGMENTATION) for key in keys}
+    for key in keys:
+        match = matched(config, str(key["classifier"]))
+        wanted = {**key, "augmenter": match}
+        if match is not None and tuple(wanted[name] for name in _AUGMENTATION) not in made:
+            where = ", ".join(f"{name} {wanted[name]}" for name in _AUGMENTATION if name != "augmenter")
+            raise ConfigError(
+                f"classifiers.{key['classifier']}.match: only and except leave no run of the augmenter {match!r} for "
+                f"{where}; leave one in, or match another augmenter"
+            )
 
 
 def _seed_pairs(config: Config) -> list[tuple[int, int]]:

@@ -10,10 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
 
+from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset
 from hypermix.config.llm import AnyLlm, Budget
-from hypermix.config.setting import NAME_PATTERN, Settings, package_check, setting
-from hypermix.packages import ENCODERS
+from hypermix.config.setting import NAME_PATTERN, Settings, setting
 from hypermix.seeding import MAX_SEED
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -139,45 +139,6 @@ class Gpt3Mix(Augmenter):
         return self
 
 
-class Finetune(Settings):
-    """Fine-tuning of an encoder with soft cross-entropy; the defaults are the reference's recipe."""
-
-    method: Literal["finetune"] = setting(..., "train", "The kind of classifier.")
-    model: Annotated[str, package_check(ENCODERS)] = setting(
-        "package:minilm-l6",
-        "train",
-        "`package:minilm-l6` (all-MiniLM-L6-v2, which a package carries), a folder, or a model id of the hub. Weights "
-        "are read from safetensors only.",
-        min_length=1,
-    )
-    recipe: Literal["hypermix"] = setting(
-        "hypermix", "train", "The settings that are not given: `hypermix` is the reference's recipe."
-    )
-    learning_rate: float = setting(5e-5, "train", "Learning rate of AdamW, constant.", gt=0.0, le=1.0)
-    weight_decay: float = setting(0.0, "train", "Weight decay of AdamW.", ge=0.0)
-    batch_size: int = setting(32, "train", "Rows a step.", unit="rows", ge=1)
-    patience: int = setting(10, "train", "Training stops when the best validation accuracy is older than this.", ge=1)
-    patience_unit: Literal["epochs", "steps"] = setting("epochs", "train", "What `patience` counts.")
-    min_steps: int = setting(0, "train", "Steps before which training does not stop early.", unit="steps", ge=0)
-    max_steps: int | None = setting(
-        None, "train", "Steps after which training stops; null for no such end.", unit="steps", ge=1
-    )
-    validate_every: int | None = setting(
-        None,
-        "train",
-        "Steps between validations; null validates after each epoch, as the reference does.",
-        unit="steps",
-        ge=1,
-    )
-    max_length: int = setting(512, "train", "Tokens after which a text is cut.", unit="tokens", ge=8)
-
-    @model_validator(mode="after")
-    def _check_steps(self) -> Self:
-        if self.max_steps is not None and self.min_steps > self.max_steps:
-            raise ValueError(f"min_steps of at most max_steps; they are {self.min_steps} and {self.max_steps}")
-        return self
-
-
 class Report(Settings):
     """How results are judged and shown."""
 
@@ -199,7 +160,6 @@ class Threads(Settings):
 
 
 AnyAugmenter = Annotated[NoAugmentation | Duplicate | Gpt3Mix, Field(discriminator="method")]
-AnyClassifier = Annotated[Finetune, Field()]
 
 
 class Config(Settings):

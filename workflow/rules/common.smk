@@ -80,6 +80,13 @@ def classifier_files(wildcards):
     return model_files(CONFIG.classifiers[wildcards.classifier].model)
 
 
+def matched_rows(wildcards):
+    """Name the rows that a classifier counts its steps by, if it is matched with an augmenter."""
+    match = experiment.matched(CONFIG, wildcards.classifier)
+    key = {**dict(wildcards.items()), "augmenter": match}
+    return [artefact("augment", AUGMENTATION, "synthetic").format(**key)] if match else []
+
+
 # One canonical JSON text a rule: Snakemake compares params as a set without their names.
 @cache
 def augment_slice(dataset, augmenter):

@@ -2,6 +2,7 @@ rule train:
     input:
         **splits("subsample", DRAW),
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
+        matched=matched_rows,
         model=classifier_files,
     output:
         predictions=artefact("train", RUN, "predictions"),

@@ -9,6 +9,10 @@ with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
     train.run(
         keys=dict(snakemake.wildcards.items()),
         slice_json=snakemake.params.slice,
-        inputs={name: Path(snakemake.input[name]) for name in ("train", "validation", "test", "synthetic")},
+        inputs={
+            name: Path(str(snakemake.input[name]))
+            for name in ("train", "validation", "test", "synthetic", "matched")
+            if snakemake.input[name]  # without a match there is no such file
+        },
         outputs={name: Path(path) for name, path in snakemake.output.items()},
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from hypermix.classify.encode import Encoded
-from hypermix.classify.finetune import Moment, Recipe, accuracy_on, best_moment, finetune, predict
+from hypermix.classify.finetune import Moment, accuracy_on, best_moment, finetune, kept_moment, predict
+from hypermix.classify.mixing import Mixing
 from hypermix.classify.model import load_classifier
 from hypermix.classify.network import Network
+from hypermix.classify.recipe import Recipe
+from hypermix.classify.reinit import reinit_top
+from hypermix.classify.tmix import Mixer
 from hypermix.errors import TrainError
+from hypermix.seeding import child_generator
 from tests.tiny import toy_rows
 from tests.unit.classify.conftest import EncodeRows
 
@@ -151,6 +157,12 @@ STOPS: dict[str, tuple[dict[str, Any], list[int]]] = {
     "max_steps before min_steps": ({"max_steps": 3, "min_steps": 50}, [2, 3]),
     "max_steps before validate_every": ({"max_steps": 5, "validate_every": 100}, [5]),
     "both ends at once": ({"max_steps": 6, "patience": 1}, [2, 4, 6]),
+    "epochs": ({"epochs": 2}, [2, 4]),
+    "epochs and a step between": ({"epochs": 2, "validate_every": 3}, [3, 4]),
+    "epochs before max_steps": ({"epochs": 1, "max_steps": 9}, [2]),
+    "max_steps before epochs": ({"epochs": 9, "max_steps": 3}, [2, 3]),
+    "no patience": ({"patience": None, "epochs": 14, "validate_every": 7}, [7, 14, 21, 28]),
+    "epochs before min_steps": ({"epochs": 1, "min_steps": 50}, [2]),
     "one batch an epoch": ({"batch_size": 100, "patience": 1}, [1, 2, 3]),
     "a short last batch": ({"batch_size": 7, "patience": 1}, [3, 6, 9]),
 }
@@ -188,19 +200,184 @@ def test_moment_tells_mean_loss_and_rate(network: Network, train: Encoded, valid
     assert moment.validation_accuracy == accuracy_on(network, validation)
 
 
+# Matched steps: an epoch has as many steps as are asked for, whatever the rows.
+
+
+@pytest.mark.parametrize("n_rows", [3, 16, 40])
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({"epochs": 2}, [5, 10]),
+        ({"patience": 1}, [5, 10, 15]),
+        ({"patience": 7, "patience_unit": "steps"}, [5, 10]),
+        ({"max_steps": 7}, [5, 7]),
+    ],
+)
+def test_matched_epochs_have_these_steps(
+    network: Network, encode_rows: EncodeRows, n_rows: int, changes: dict[str, Any], steps: list[int]
+) -> None:
+    rows, few = encode_rows(toy_rows(n_rows, seed=1)), encode_rows(toy_rows(4, seed=2))
+    wanted = [5, 10, 15] if changes.get("patience") == 7 else steps  # older than 7 steps is 10 at the next look
+    history = finetune(network, rows, few, replace(RECIPE, learning_rate=STILL, **changes), 1, epoch_steps=5)
+    assert [moment.step for moment in history] == wanted
+    assert [moment.epoch for moment in history] == list(range(1, len(wanted) + 1))
+
+
+class Counting(Network):
+    """Remembers the rows of each training step."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network.model)
+        self.seen: list[list[int]] = []
+
+    def logits(self, rows: Encoded, positions: Sequence[int], mixing: Mixing | None = None) -> torch.Tensor:
+        if self.model.training:
+            self.seen.append(list(positions))
+        return super().logits(rows, positions, mixing)
+
+
+@pytest.mark.parametrize("epoch_steps", [None, 1, 4])
+def test_rows_go_round_in_whole_passes(network: Network, encode_rows: EncodeRows, epoch_steps: int | None) -> None:
+    counting = Counting(network)
+    rows = encode_rows(toy_rows(10, seed=1))
+    recipe = replace(RECIPE, learning_rate=STILL, max_steps=6)
+    finetune(counting, rows, encode_rows(toy_rows(4, seed=2)), recipe, 1, epoch_steps=epoch_steps)
+    assert [len(positions) for positions in counting.seen] == [8, 2] * 3
+    passes = [[*counting.seen[start], *counting.seen[start + 1]] for start in (0, 2, 4)]
+    assert [sorted(one) for one in passes] == [list(range(10))] * 3
+    assert passes[0] != passes[1] != passes[2]
+
+
+def test_match_with_its_own_number_changes_nothing(tiny: Path, train: Encoded, validation: Encoded) -> None:
+    found = []
+    for steps in (None, 4):
+        network, _ = load_classifier(str(tiny), 2, 5)
+        history = finetune(network, train, validation, replace(RECIPE, max_steps=12), 5, epoch_steps=steps)
+        found.append((without_time(history), predict(network, validation)))
+    assert found[0][0] == found[1][0]
+    assert np.array_equal(found[0][1], found[1][1])
+
+
+# The parts of a recipe.
+
+
+def test_last_weights_are_kept(tiny: Path, train: Encoded, validation: Encoded) -> None:
+    network, _ = load_classifier(str(tiny), 2, seed=1)
+    against = swapped(validation)
+    seen: list[NDArray[np.float64]] = []
+    recipe = replace(RECIPE, max_steps=60, validate_every=2, patience=None, keep="last")
+    history = finetune(network, train, against, recipe, 1, lambda _: seen.append(predict(network, validation)))
+    assert best_moment(history) is not history[-1] is kept_moment(history, "last")
+    assert kept_moment(history, "best") is best_moment(history)
+    assert np.array_equal(predict(network, validation), seen[-1])
+
+
+def test_moment_tells_the_rate_of_its_step(network: Network, train: Encoded, validation: Encoded) -> None:
+    recipe = replace(RECIPE, max_steps=10, validate_every=1, schedule="linear", warmup=0.2, patience=None)
+    rates = [moment.learning_rate for moment in finetune(network, train, validation, recipe, 1)]
+    rising, falling = [0.0, 2.5e-3], [5e-3 * left / 8 for left in range(8, 0, -1)]
+    assert rates == pytest.approx([*rising, *falling])
+
+
+def test_clipping_changes_training(tiny: Path, train: Encoded, validation: Encoded) -> None:
+    # Adam divides by the size of gradients, so a limit shows where steps differ in it.
+    free, tight, loose = (
+        trained(tiny, train, validation, seed=1, max_steps=8, clip=clip)[1] for clip in (None, 1e-3, 1e6)
+    )
+    assert np.array_equal(free, loose)
+    assert not np.allclose(free, tight, atol=1e-4)
+
+
+def test_weight_of_a_row_scales_its_loss(tiny: Path, train: Encoded, validation: Encoded) -> None:
+    losses = []
+    for factor in (1.0, 0.25):
+        network, _ = load_classifier(str(tiny), 2, 1)
+        rows = replace(train, targets=train.targets * np.float32(factor))
+        losses.append(finetune(network, rows, validation, replace(RECIPE, max_steps=1), 1)[0].train_loss)
+    assert losses[1] == pytest.approx(0.25 * losses[0], rel=1e-6)
+
+
+def test_each_step_is_told(network: Network, train: Encoded, validation: Encoded) -> None:
+    told: list[tuple[int, float]] = []
+    (moment,) = finetune(
+        *(network, train, validation, replace(RECIPE, max_steps=4), 1), watch=lambda *step: told.append(step)
+    )
+    assert [step for step, _ in told] == [1, 2, 3, 4]
+    assert moment.train_loss == pytest.approx(math.fsum(loss for _, loss in told) / 4)
+
+
+def test_tmix_learns(network: Network, train: Encoded, validation: Encoded) -> None:
+    mixer = Mixer(alpha=0.75, layers=(1, 2), share_of="row", larger=False, seed=1)
+    finetune(network, train, validation, replace(RECIPE, max_steps=150), 1, mixer=mixer)
+    assert accuracy_on(network, validation) == 1.0
+
+
+def test_fresh_layers_shift_no_dropout_and_no_order(tiny: Path, train: Encoded, validation: Encoded) -> None:
+    # Fresh weights are put back to those of the file: what is left of reinit_top is what it drew.
+    found = []
+    for count in (0, 1):
+        network, _ = load_classifier(str(tiny), 2, 5)
+        weights = {name: tensor.clone() for name, tensor in network.model.state_dict().items()}
+        reinit_top(network, count, 5)
+        network.model.load_state_dict(weights)
+        found.append(without_time(finetune(network, train, validation, replace(RECIPE, max_steps=8), 5)))
+    assert found[0] == found[1]
+
+
+# Few rows, and none.
+
+
+def test_one_row_trains(network: Network, encode_rows: EncodeRows) -> None:
+    rows = encode_rows(toy_rows(1, seed=1))
+    history = finetune(network, rows, rows, replace(RECIPE, patience=1), 1)
+    assert [moment.step for moment in history][:2] == [1, 2]
+    assert accuracy_on(network, rows) == 1.0
+
+
+def test_a_label_that_train_lacks_is_never_learned(network: Network, encode_rows: EncodeRows) -> None:
+    rows = encode_rows([row for row in toy_rows(16, seed=1) if row[1] == "positive"])
+    finetune(network, rows, rows, replace(RECIPE, max_steps=30, keep="last"), 1)
+    assert predict(network, encode_rows(toy_rows(8, seed=2)))[:, 1].min() > 0.9
+
+
+def test_without_validation_the_last_weights_are_kept(
+    network: Network, train: Encoded, encode_rows: EncodeRows
+) -> None:
+    seen: list[NDArray[np.float64]] = []
+    none = encode_rows([])
+    recipe = replace(RECIPE, patience=2)
+    history = finetune(network, train, none, recipe, 1, lambda _: seen.append(predict(network, train)))
+    assert [moment.epoch for moment in history] == [1, 2, 3, 4]  # nothing gets better than the first
+    assert all(math.isnan(moment.validation_accuracy) for moment in history)
+    assert kept_moment(history, "best") is history[-1]
+    assert np.array_equal(predict(network, train), seen[-1])
+
+
 # Mistakes.
 
 
-@pytest.mark.parametrize(("n_train", "n_validation"), [(0, 4), (4, 0), (0, 0)])
-def test_no_rows_are_refused(network: Network, encode_rows: EncodeRows, n_train: int, n_validation: int) -> None:
-    rows = [encode_rows(toy_rows(count, seed=1)) for count in (n_train, n_validation)]
-    wanted = f"training needs rows: train has {n_train}, validation has {n_validation}"
-    with pytest.raises(TrainError, match=wanted):
+@pytest.mark.parametrize("n_validation", [4, 0])
+def test_no_rows_are_refused(network: Network, encode_rows: EncodeRows, n_validation: int) -> None:
+    rows = [encode_rows(toy_rows(count, seed=1)) for count in (0, n_validation)]
+    with pytest.raises(TrainError, match="training needs rows, and train has none; raise subsample"):
         finetune(network, rows[0], rows[1], RECIPE, 1)
 
 
-def test_loss_that_is_not_finite_is_refused(network: Network, train: Encoded, validation: Encoded) -> None:
-    with pytest.raises(TrainError, match=r"the loss of step \d+ is (nan|inf); lower the classifier's learning_rate"):
+def test_loss_that_is_not_finite_is_told_with_its_rows(network: Network, train: Encoded, validation: Encoded) -> None:
+    named = replace(train, ids=tuple(f"row{position}" for position in range(len(train))))
+    order = list(range(len(train)))
+    child_generator(1, ("order", 1)).shuffle(order)
+    rows = ", ".join(f"row{position}" for position in order[8:16])
+    wanted = (
+        rf"^the loss of step 2 is nan, on the rows with the ids {rows}; lower the classifier's learning_rate, or look "
+        r"at these rows$"
+    )
+    with pytest.raises(TrainError, match=wanted):
+        finetune(network, named, validation, replace(RECIPE, learning_rate=1e38), 1)
+
+
+def test_rows_without_names_are_told_by_their_place(network: Network, train: Encoded, validation: Encoded) -> None:
+    with pytest.raises(TrainError, match=r"with the ids \d+(, \d+){7}; lower"):
         finetune(network, train, validation, replace(RECIPE, learning_rate=1e38), 1)
 
 
@@ -230,6 +407,10 @@ def test_prediction_switches_dropout_off(network: Network, train: Encoded) -> No
 
 def test_no_rows_have_no_predictions(network: Network, encode_rows: EncodeRows) -> None:
     assert predict(network, encode_rows([])).shape == (0, 2)
+
+
+def test_accuracy_of_no_rows_is_unknown(network: Network, encode_rows: EncodeRows) -> None:
+    assert math.isnan(accuracy_on(network, encode_rows([])))
 
 
 def test_accuracy_counts_right_rows(network: Network, train: Encoded) -> None:

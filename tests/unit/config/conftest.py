@@ -47,7 +47,10 @@ RAW: dict[str, Any] = {
         "night": {"method": "gpt3mix", "llm": "cheap"},
         "here": {"method": "gpt3mix", "llm": "own"},
     },
-    "classifiers": {"minilm": {"method": "finetune"}, "slow": {"method": "finetune", "learning_rate": 1e-5}},
+    "classifiers": {
+        "minilm": {"method": "finetune"},
+        "slow": {"method": "tmix", "learning_rate": 1e-5, "max_steps": 100},
+    },
     "budget": {"usd": 5.0, "requests": 1000, "tokens": 100000},
     "report": {"baselines": ["none"]},
 }

@@ -187,7 +187,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "hard",
         "augmenters.mix: wanted is labels: hard beside label_source: hard; labels is soft",
     ),
-    ("classifiers.minilm.method", "probe", "classifiers.minilm.method: 'probe' stands there; wanted is 'finetune'"),
+    (
+        "classifiers.minilm.method",
+        "finetun",
+        "classifiers.minilm.method: 'finetun' stands there; did you mean 'finetune'? (known: finetune, tmix",
+    ),
     (
         "report.baselines",
         ["nome"],
@@ -377,7 +381,7 @@ def test_variants_are_listed_by_tag() -> None:
     assert list(variant_models("datasets")) == ["packaged", "file", "hub", "registry"]
     assert list(variant_models("llms")) == ["embedded", "completions", "chat", "batch", "transformers"]
     assert list(variant_models("augmenters")) == ["none", "duplicate", "gpt3mix"]
-    assert list(variant_models("classifiers")) == ["finetune"]
+    assert list(variant_models("classifiers"))[:2] == ["finetune", "tmix"]
 
 
 # The user's own files.

@@ -111,6 +111,9 @@ class Chain:
 
     def train(self, key: Key) -> dict[str, Path]:
         inputs = {**self.drawn(key), "synthetic": self.augmented(key)["synthetic"]}
+        match = experiment.matched(self.config, key["classifier"])
+        if match is not None:
+            inputs["matched"] = self.augmented({**key, "augmenter": match})["synthetic"]
         slice_json = experiment.train_slice(self.config, key["classifier"])
         train.run(words(key, RUN), slice_json, inputs, self.trained(key))
         return self.trained(key)

@@ -2,17 +2,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hypermix import tables
+from hypermix.config import experiment
+from hypermix.config.load import merge
 from hypermix.errors import TrainError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
+from hypermix.steps import train
 from tests.tiny import write_csv
-from tests.unit.steps.chain import Chain
+from tests.unit.steps.chain import RUN, Chain, words
 from tests.unit.steps.conftest import MakeChain
 
 
@@ -125,7 +129,157 @@ def test_cut_rows_are_told(make_chain: MakeChain, tmp_path: Path, caplog: pytest
         chain.up_to_train(chain.key("none"))
     assert "4 of 8 test rows are longer than 24 tokens and are cut" in caplog.messages
     assert any(message.startswith("step 12, loss ") for message in caplog.messages)
-    assert any(message.startswith("best validation accuracy ") for message in caplog.messages)
+    assert any(message.startswith("kept the weights of step ") for message in caplog.messages)
+
+
+# Matched steps. Four real rows in batches of four are one step a pass; `double` has eight more.
+
+MATCHED = {
+    "augmenters": {"double": {"method": "duplicate", "multiplier": 2.0}, "mix": None},
+    "classifiers": {"tiny": {"max_steps": None, "epochs": 3, "match": "double"}},
+    "except": [],
+}
+
+
+def matched_chain(make_chain: MakeChain, augmenters: tuple[str, ...], **overlay: Any) -> Chain:
+    chain = make_chain(**merge(MATCHED, overlay))
+    chain.prepare()
+    chain.subsample(chain.key("double"))
+    chain.augment(chain.key("double"))
+    for name in augmenters:
+        chain.augment(chain.key(name))
+        chain.train(chain.key(name))
+    return chain
+
+
+def history(chain: Chain, augmenter: str) -> pd.DataFrame:
+    return read_table(chain.trained(chain.key(augmenter))["history"], "history")
+
+
+def test_all_augmenters_get_the_steps_of_the_matched_one(
+    make_chain: MakeChain, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "hypermix"):
+        chain = matched_chain(make_chain, ("none", "duplicate", "double"))
+    for name in ("none", "duplicate", "double"):
+        assert history(chain, name)["step"].tolist() == [3, 6, 9], name
+        assert history(chain, name)["epoch"].tolist() == [1, 2, 3]
+    assert caplog.messages.count("an epoch has 3 steps, as with the augmenter double") == 3
+
+
+def test_without_a_match_steps_differ(make_chain: MakeChain) -> None:
+    chain = matched_chain(make_chain, ("none", "double"), classifiers={"tiny": {"match": None}})
+    assert history(chain, "none")["step"].tolist() == [1, 2, 3]
+    assert history(chain, "double")["step"].tolist() == [3, 6, 9]
+
+
+def test_a_match_with_itself_changes_no_prediction(make_chain: MakeChain) -> None:
+    one = matched_chain(make_chain, ("double",))
+    other = matched_chain(make_chain, ("double",), classifiers={"tiny": {"match": None}})
+    found = [read_table(chain.trained(chain.key("double"))["predictions"], "predictions") for chain in (one, other)]
+    pd.testing.assert_frame_equal(found[0], found[1], check_exact=True)
+
+
+def test_steps_of_equal_number_are_plain(make_chain: MakeChain) -> None:
+    settings = {"max_steps": 7, "epochs": None, "match": None}
+    chain = matched_chain(make_chain, ("none", "double"), classifiers={"tiny": settings})
+    assert {history(chain, name)["step"].max() for name in ("none", "double")} == {7}
+
+
+def test_provenance_tells_the_matched_rows(make_chain: MakeChain) -> None:
+    chain = matched_chain(make_chain, ("none",))
+    made = read_provenance(chain.trained(chain.key("none"))["predictions"])
+    assert made["slices"]["augment"]["augmenter"]["method"] == "none"
+    assert made["slices"]["match"]["augmenter"]["multiplier"] == 2.0
+    assert made["inputs"]["matched"] == file_digest(chain.augmented(chain.key("double"))["synthetic"])
+    assert made["run"]["n_synthetic"] == 0
+
+
+# What the settings change.
+
+CHANGES: dict[str, dict[str, Any]] = {
+    **{name: {name: value} for name, value in {"epsilon": 1e-3, "weight_decay": 0.9, "clip": 0.01}.items()},
+    "schedule": {"schedule": "linear"},
+    "warmup": {"warmup": 0.5},
+    "keep": {"keep": "last", "learning_rate": 2e-2},
+    "reinit_layers": {"reinit_layers": 1},
+    "hard targets": {"targets": "hard"},
+    "sharpened targets": {"targets": "sharpened", "sharpen": 0.3},
+    "label_smoothing": {"label_smoothing": 0.4},
+    "synthetic_weight": {"synthetic_weight": 0.05},
+    "tmix": {"method": "tmix"},
+    "tmix of mixtext": {"method": "tmix", "mixing": "mixtext"},
+    "tmix in one layer": {"method": "tmix", "layers": [1], "layers_of": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def soft(settings: dict[str, Any], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """Return a draw with synthetic rows whose labels are soft."""
+    chain = Chain(tmp_path_factory.mktemp("soft"), cache, settings)
+    chain.prepare()
+    key = chain.key("duplicate")
+    chain.subsample(key)
+    chain.augment(key)
+    path = chain.augmented(key)["synthetic"]
+    rows = read_table(path, "synthetic")
+    rows["soft_label"] = [[0.7, 0.3] if label == "negative" else [0.2, 0.8] for label in rows["label"]]
+    write_table(path, tables.from_columns("synthetic", rows), read_provenance(path))
+    return chain
+
+
+def test_each_setting_changes_predictions(soft: Chain) -> None:
+    found: dict[str, bytes] = {}
+    for name, change in {"nothing": {}, **CHANGES}.items():
+        chain = Chain(soft.results, soft.cache, merge(soft.raw, {"classifiers": {"tiny": change}}))
+        chain.train(chain.key("duplicate"))
+        shares = np.array([*predictions(chain, "duplicate")["probabilities"]])
+        assert np.isfinite(shares).all()
+        found[name] = shares.tobytes()
+    assert len(set(found.values())) == len(found)
+
+
+# Few rows, and none.
+
+
+def test_no_validation_rows_are_told(soft: Chain, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    key = soft.key("duplicate")
+    inputs = {**soft.drawn(key), "synthetic": soft.augmented(key)["synthetic"]}
+    none = read_table(inputs["validation"], "validation").head(0)
+    inputs["validation"] = tmp_path / "validation.parquet"
+    made = read_provenance(soft.drawn(key)["validation"])
+    write_table(inputs["validation"], tables.from_columns("validation", none), made)
+    outputs = {name: tmp_path / f"{name}.parquet" for name in ("predictions", "history")}
+    with caplog.at_level(logging.INFO, "hypermix"):
+        train.run(words(key, RUN), experiment.train_slice(soft.config, "tiny"), inputs, outputs)
+    assert "there are no validation rows: no accuracy tells when to stop, and the last weights are kept" in caplog.text
+    assert "kept the weights of step 12 of 12: no validation rows" in caplog.messages
+    assert read_provenance(outputs["predictions"])["kept"] == "last, since there are no validation rows"
+    assert read_table(outputs["history"], "history")["validation_accuracy"].isna().all()
+    assert set(read_table(outputs["predictions"], "predictions")["split"]) == {"test"}
+
+
+def test_provenance_tells_which_weights_are_kept(done: Chain) -> None:
+    assert read_provenance(done.trained(done.key("none"))["predictions"])["kept"] == "best"
+
+
+def test_a_loss_that_is_not_finite_names_rows(soft: Chain) -> None:
+    chain = Chain(soft.results, soft.cache, merge(soft.raw, {"classifiers": {"tiny": {"learning_rate": 1.0}}}))
+    key = chain.key("duplicate")
+    path = chain.augmented(key)["synthetic"]
+    rows = read_table(path, "synthetic")
+    made = read_provenance(path)
+    broken = rows.assign(soft_label=[[float("nan"), 0.5]] * len(rows))
+    write_table(path, tables.from_columns("synthetic", broken), made)
+    try:
+        with pytest.raises(TrainError) as caught:
+            chain.train(key)
+    finally:
+        write_table(path, tables.from_columns("synthetic", rows), made)
+    named = str(caught.value).partition("with the ids ")[2].partition(";")[0].split(", ")
+    drawn = read_table(chain.drawn(key)["train"], "train")["id"]
+    assert set(named) <= {*rows["id"], *drawn}
+    assert set(named) & {*rows["id"]}
 
 
 def test_missing_model_stops(make_chain: MakeChain, tmp_path: Path) -> None:
