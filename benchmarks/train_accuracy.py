@@ -2,16 +2,15 @@
 
     python benchmarks/train_accuracy.py --data DIR [--datasets sst2 cr trec6] [--seeds 10] [--jobs 2]
 
-The recipe is `hypermix`; 1 % of train (at least one row a label), 100 validation rows, at most 1,000 test rows. DIR holds
-a folder a dataset with train.tsv and test.tsv, and validation.tsv if the dataset has one; their columns are text and
-label. Both arms start from the same weights and stop by the same rule; the order of rows and dropout are their own.
+The recipe is `hypermix`; 1 % of train (at least one row a label), 100 validation rows, at most 1,000 test rows. DIR
+holds a folder a dataset with train.tsv and test.tsv, and validation.tsv if the dataset has one; their columns are text
+and label. Both arms start from the same weights and stop by the same rule; the order of rows and dropout are their own.
 Prints a Markdown table for docs/benchmarks.md: the mean difference over seeds and its 95 % interval (Student's t).
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ class Draw:
 
 def draw(folder: Path, seed: int) -> Draw:
     """Draw the rows of one seed; as many train rows of each label."""
-    tables = {path.stem: pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, dtype=str) for path in folder.glob("*.tsv")}
+    tables = {path.stem: pd.read_csv(path, sep="\t", dtype=str) for path in folder.glob("*.tsv")}
     labels = sorted(tables["train"]["label"].unique())
     generator = np.random.default_rng(seed)
     each = max(1, round(SHARE * len(tables["train"]) / len(labels)))
