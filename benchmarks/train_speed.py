@@ -33,8 +33,9 @@ from transformers import (
 )
 
 from hypermix.classify.encode import Encoded, encode
-from hypermix.classify.finetune import Recipe, finetune
+from hypermix.classify.finetune import finetune
 from hypermix.classify.model import load_classifier, locate_model
+from hypermix.classify.recipe import Recipe
 
 BATCH, RATE, ROWS, SIDE = 32, 5e-5, 70, 2048
 ARMS = ("hypermix", "Trainer", "plain loop")
