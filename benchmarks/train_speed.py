@@ -1,17 +1,16 @@
-"""Time a whole training run against transformers' Trainer and a plain padded loop, on the same rows, epochs and batches.
+"""Time a whole training run against transformers' Trainer and a plain padded loop: same rows, epochs and batch size.
 
     pip install accelerate    # the Trainer wants it, HyperMix does not
     python benchmarks/train_speed.py --folder DIR [--epochs 3] [--rounds 3] [--threads 2]
 
 The case: MiniLM-L6, 1 % of SST-2 (70 rows) for training, its 872 validation rows after each epoch. DIR holds
-train.tsv and validation.tsv with the columns text and label. The arms take turns in each round, and each starts from the
-same weights. Prints Markdown tables for docs/benchmarks.md.
+train.tsv and validation.tsv with the columns text and label. The arms take turns in each round, and each starts from
+the same weights. Prints Markdown tables for docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,13 +27,15 @@ from transformers import (
     AutoTokenizer,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     Trainer,
     TrainingArguments,
 )
 
 from hypermix.classify.encode import Encoded, encode
-from hypermix.classify.finetune import Recipe, finetune
+from hypermix.classify.finetune import finetune
 from hypermix.classify.model import load_classifier, locate_model
+from hypermix.classify.recipe import Recipe
 
 BATCH, RATE, ROWS, SIDE = 32, 5e-5, 70, 2048
 ARMS = ("hypermix", "Trainer", "plain loop")
@@ -51,9 +52,7 @@ class Case:
 
 def read_case(folder: Path, epochs: int) -> Case:
     """Read the rows; of train as many of each label."""
-    tables = {
-        name: pd.read_csv(folder / f"{name}.tsv", sep="\t", quoting=csv.QUOTE_NONE) for name in ("train", "validation")
-    }
+    tables = {name: pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("train", "validation")}
     labels = sorted(tables["train"]["label"].unique())
     parts = [rows.sample(ROWS // len(labels), random_state=0) for _, rows in tables["train"].groupby("label")]
     tables["train"] = pd.concat(parts)
@@ -82,8 +81,8 @@ def run_plain(case: Case) -> Sequence[float]:
         batch = tokenizer([text for text, _ in rows], padding=True, truncation=True, return_tensors="pt")
         return {**batch, "labels": torch.tensor([label for _, label in rows])}
 
-    train = DataLoader(case.train, BATCH, shuffle=True, collate_fn=collate)  # type: ignore[arg-type]
-    validation = DataLoader(case.validation, BATCH, collate_fn=collate)  # type: ignore[arg-type]
+    train: DataLoader[Any] = DataLoader(case.train, BATCH, shuffle=True, collate_fn=collate)  # type: ignore[arg-type]
+    validation: DataLoader[Any] = DataLoader(case.validation, BATCH, collate_fn=collate)  # type: ignore[arg-type]
     found = []
     for _ in range(case.epochs):
         model.train()
@@ -129,11 +128,12 @@ def run_trainer(case: Case) -> Sequence[float]:
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=rows(case.train),  # type: ignore[arg-type]
-            eval_dataset=rows(case.validation),  # type: ignore[arg-type]
+            train_dataset=rows(case.train),
+            eval_dataset=rows(case.validation),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=lambda told: {"accuracy": float((told.predictions.argmax(-1) == told.label_ids).mean())},
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return [line["eval_accuracy"] for line in trainer.state.log_history if "eval_accuracy" in line]
 
@@ -205,7 +205,9 @@ def main() -> None:
             accuracies[name] = run(case)[-1]
             seconds[name].append(time.perf_counter() - started)
     ours = np.array(seconds["hypermix"])
-    print("| arm | seconds a run (median of rounds) | seconds an epoch | HyperMix's share of it, each round | accuracy |")
+    print(
+        "| arm | seconds a run (median of rounds) | seconds an epoch | HyperMix's share of it, each round | accuracy |"
+    )
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, found in seconds.items():
         shares = ", ".join(f"{share:.2f}" for share in ours / np.array(found))
@@ -214,7 +216,9 @@ def main() -> None:
     rate, work = float(np.median(rates)), case.epochs * useful_work(case)
     done = work / float(np.median(ours))
     print(f"\nMatrix product: {rate:.0f} GFLOP/s (from {min(rates):.0f} to {max(rates):.0f}).")
-    print(f"HyperMix: {work / case.epochs:.0f} useful GFLOP an epoch, {done:.0f} GFLOP/s, {done / rate:.2f} of the rate.")
+    print(
+        f"HyperMix: {work / case.epochs:.0f} useful GFLOP an epoch, {done:.0f} GFLOP/s, {done / rate:.2f} of the rate."
+    )
 
 
 if __name__ == "__main__":
