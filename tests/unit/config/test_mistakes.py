@@ -16,7 +16,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "classifiers.minilm.pateince",
         1,
-        "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, recipe, ",
+        "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, revision, ",
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
     ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, meth"),
@@ -127,7 +127,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "hard",
         "augmenters.mix: wanted is labels: hard beside label_source: hard; labels is soft",
     ),
-    ("classifiers.minilm.method", "probe", "classifiers.minilm.method: 'probe' stands there; wanted is 'finetune'"),
+    (
+        "classifiers.minilm.method",
+        "finetun",
+        "classifiers.minilm.method: 'finetun' stands there; did you mean 'finetune'? (known: finetune, tmix",
+    ),
     (
         "report.baselines",
         ["nome"],
