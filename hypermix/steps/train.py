@@ -17,6 +17,7 @@ from hypermix import tables
 from hypermix.classify import threads as cpu
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import Moment, Recipe, best_moment, finetune, predict
+from hypermix.classify.keep import read_all, save_model
 from hypermix.classify.model import load_classifier, locate_model, longest_input, weights_digests
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.steps.provenance import describe
@@ -32,7 +33,8 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter``, ``classifier`` and ``trial``.
         slice_json: The slice of `train`.
         inputs: The subsampled ``train``, ``validation`` and ``test``, and ``synthetic``.
-        outputs: Where ``predictions`` and ``history`` go.
+        outputs: Where ``predictions`` and ``history`` go, and the folder ``model`` if the model is kept. One that is
+            kept reads every row at least once, also where the limits of its steps end before.
 
     Raises:
         TrainError: If the model cannot be loaded or trained.
@@ -60,7 +62,10 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     targets = np.concatenate([_one_hot(splits["train"], labels), _soft(synthetic, len(labels))])
     rows = {name: encoded(list(splits[name]["text"]), _one_hot(splits[name], labels), name) for name in _EVALUATED}
     train = encoded(texts, targets, "train")
-    history = finetune(network, train, rows["validation"], _recipe(settings), seeds["trial"], _tell)
+    recipe = _recipe(settings)
+    if "model" in outputs:
+        recipe = read_all(recipe, len(train))
+    history = finetune(network, train, rows["validation"], recipe, seeds["trial"], _tell)
     best = best_moment(history)
     counts = {
         "n_train": len(splits["train"]),
@@ -77,6 +82,8 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     write_table(outputs["predictions"], tables.from_columns("predictions", predictions), provenance)
     moments = pd.DataFrame([asdict(moment) for moment in history])
     write_table(outputs["history"], tables.from_columns("history", moments), provenance)
+    if "model" in outputs:
+        save_model(network, tokenizer, labels, limit, outputs["model"])
     _LOG.info("best validation accuracy %.3f at step %d of %d", best.validation_accuracy, best.step, history[-1].step)
 
 
