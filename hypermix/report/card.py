@@ -203,18 +203,18 @@ def _front_matter(card: Card) -> str:
 
 def _opening(card: Card) -> Iterator[str]:
     names = ", ".join(escaped(label) for label in card.data.classes)
-    made = f" and {card.synthetic.kept} synthetic ones" if card.synthetic.kept else ""
+    made = f" and {count(card.synthetic.kept)} synthetic ones" if card.synthetic.kept else ""
     yield f"It tells which of {len(card.data.classes)} labels a text has: {names}."
     yield (
         f"It is {escaped(card.base.name)}, fine-tuned by HyperMix {escaped(card.training.versions['hypermix'])} on all "
-        f"{card.training.n_train} labelled rows for training{made}. {escaped(card.judged.why, 1000)}"
+        f"{count(card.training.n_train)} labelled rows for training{made}. {escaped(card.judged.why, 1000)}"
     )
 
 
 def _data(data: Data) -> Iterator[str]:
     yield f"Source: {escaped(data.source)}. License: {escaped(data.license or NOT_KNOWN)}.\n"
-    rows = [(escaped(label), *counts) for label, counts in data.classes.items()]
-    total = [sum(counts) for counts in zip(*data.classes.values(), strict=True)]
+    rows = [(escaped(label), *map(count, counts)) for label, counts in data.classes.items()]
+    total = [count(sum(counts)) for counts in zip(*data.classes.values(), strict=True)]
     yield from table(["label", "rows for training", "rows for validation"], [*rows, ("all", *total)])
     yield "\nValidation rows decided when training stopped; no weight was fitted to them, and none to a test row."
 
@@ -223,7 +223,7 @@ def _synthetic(made: Synthetic) -> Iterator[str]:
     if made.llm is None and not made.kept:
         yield f"None: the augmenter is {escaped(made.augmenter)}."
         return
-    yield f"The augmenter {escaped(made.augmenter)} gave {made.kept} rows; {made.rejected} more were rejected."
+    yield f"The augmenter {escaped(made.augmenter)} gave {count(made.kept)} rows; {count(made.rejected)} more were rejected."
     if made.llm is not None:
         requests, prompt, completion = (count(made.spent[part]) for part in _SPENT)
         yield (
@@ -238,7 +238,7 @@ def _training(card: Card) -> Iterator[str]:
     training = card.training
     seeds = ", ".join(f"{name} {seed}" for name, seed in training.seeds.items())
     yield (
-        f"The classifier {escaped(training.classifier)} was trained for {training.steps} steps and has the weights of "
+        f"The classifier {escaped(training.classifier)} was trained for {count(training.steps)} steps and has the weights of "
         f"epoch {training.best_epoch}, which were best on the validation rows. Limits in steps were raised where they "
         f"would have ended before every row was read once. Seeds: {seeds}.\n"
     )
@@ -262,7 +262,7 @@ def _verdict(judged: Judged) -> Iterator[str]:
 def _own_quality(judged: Judged) -> Iterator[str]:
     low, high = judged.accuracy
     yield (
-        f"Of {judged.n_test} test rows this very model gets {percent(judged.metrics['accuracy'])} % right "
+        f"Of {count(judged.n_test)} test rows this very model gets {percent(judged.metrics['accuracy'])} % right "
         f"({100 * judged.level:g} % interval {interval(low, high)} %, over the rows: another training run would differ "
         "too).\n"
     )
@@ -304,7 +304,7 @@ def _limits(card: Card) -> Iterator[str]:
         sizes = ", ".join(count(size) for size in sorted(set(study["n_train"])))
         yield (
             f"- The verdict is about {sizes} train rows. It does not tell whether synthetic rows still help with "
-            f"{training.n_train}."
+            f"{count(training.n_train)}."
         )
     if card.data.repeated:
         yield "- Train, validation and test rows are one draw of several from the same rows; the draws overlap."

@@ -81,7 +81,7 @@ def describe_model(slice_json: str, inputs: Mapping[str, Path]) -> Card:
     slices, study = made["slices"], read_provenance(inputs["summary"])["slices"]["aggregate"]["config"]
     return Card(
         data=_data(choice["dataset"], slices["prepare"]["dataset"], own["data_license"], made["labels"], inputs),
-        base=_base(slices["train"]["classifier"]["model"]),
+        base=_base(slices["train"]["classifier"]["model"], local=bool(made["weights"])),
         synthetic=_synthetic(choice["augmenter"], slices["augment"], inputs),
         training=Training(
             classifier=choice["classifier"],
@@ -127,12 +127,12 @@ def _tell_source(settings: Mapping[str, Any]) -> str:
     return train if is_url(train) else f"the file {PurePath(train).name}"
 
 
-def _base(model: str) -> Base:
+def _base(model: str, *, local: bool) -> Base:
     if model in _BASES:
         hub_id, license_name = _BASES[model]
         return Base(hub_id, hub_id, license_name)
-    folder = Path(model)
-    if is_path(model) or folder.is_dir():
+    if local:
+        folder = Path(model)
         return Base(f"the model {folder.name}", None, _license_of(folder / "README.md"))
     return Base(model, model, None)
 
