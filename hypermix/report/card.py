@@ -223,7 +223,8 @@ def _synthetic(made: Synthetic) -> Iterator[str]:
     if made.llm is None and not made.kept:
         yield f"None: the augmenter is {escaped(made.augmenter)}."
         return
-    yield f"The augmenter {escaped(made.augmenter)} gave {count(made.kept)} rows; {count(made.rejected)} more were rejected."
+    rows = f"{count(made.kept)} rows; {count(made.rejected)} more were rejected"
+    yield f"The augmenter {escaped(made.augmenter)} gave {rows}."
     if made.llm is not None:
         requests, prompt, completion = (count(made.spent[part]) for part in _SPENT)
         yield (
@@ -238,9 +239,9 @@ def _training(card: Card) -> Iterator[str]:
     training = card.training
     seeds = ", ".join(f"{name} {seed}" for name, seed in training.seeds.items())
     yield (
-        f"The classifier {escaped(training.classifier)} was trained for {count(training.steps)} steps and has the weights of "
-        f"epoch {training.best_epoch}, which were best on the validation rows. Limits in steps were raised where they "
-        f"would have ended before every row was read once. Seeds: {seeds}.\n"
+        f"The classifier {escaped(training.classifier)} was trained for {count(training.steps)} steps and has the "
+        f"weights of epoch {training.best_epoch}, which were best on the validation rows. Limits in steps were raised "
+        f"where they would have ended before every row was read once. Seeds: {seeds}.\n"
     )
     yield from _settings(training.settings)
     yield f"\nMade with {', '.join(f'{name} {escaped(version)}' for name, version in training.versions.items())}."
