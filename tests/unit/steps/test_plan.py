@@ -411,7 +411,7 @@ def test_rows_of_an_export_are_counted_on_request(make: Make) -> None:
     told = forecast(chain.config, export=True)
     assert told.missing == 0
     assert line(told).rows == before.rows + 24  # a row for each row of train
-    assert line(told).requests.low > line(forecast(chain.config)).requests.low
+    assert line(told).amount.requests.low > line(forecast(chain.config)).amount.requests.low
 
 
 def test_an_export_that_asks_nothing_adds_nothing(make: Make) -> None:
