@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-TOKENS_A_BATCH = 2048
+TOKENS_A_BATCH = 1536
 """Tokens of an evaluation batch, padding counted: large enough for fast matrix products, small enough for the cache."""
 
 

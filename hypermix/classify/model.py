@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
+from hypermix.classify.network import Network
 from hypermix.errors import TrainError, accepted
 from hypermix.hashing import file_digest
 from hypermix.packages import ENCODERS, is_path, load_package, package_name
@@ -34,7 +35,7 @@ def locate_model(model: str) -> str:
     return str(package.get_model_path())
 
 
-def load_classifier(model: str, n_labels: int, seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_classifier(model: str, n_labels: int, seed: int) -> tuple[Network, PreTrainedTokenizerBase]:
     """Load an encoder and its tokenizer; the head is drawn from the seed.
 
     Args:
@@ -63,7 +64,7 @@ def load_classifier(model: str, n_labels: int, seed: int) -> tuple[PreTrainedMod
             f"the classifier model {model!r} cannot be loaded: {reason}; name a folder or a hub id with safetensors "
             "weights and a tokenizer, or package:minilm-l6"
         ) from error
-    return network, tokenizer
+    return Network(network), tokenizer
 
 
 def weights_digests(model: str) -> dict[str, str]:
@@ -71,6 +72,6 @@ def weights_digests(model: str) -> dict[str, str]:
     return {file.name: file_digest(file) for file in sorted(Path(model).glob("*.safetensors"))}
 
 
-def longest_input(network: PreTrainedModel, wanted: int) -> int:
+def longest_input(network: Network, wanted: int) -> int:
     """Return the tokens that a model takes, at most `wanted`."""
-    return min(wanted, int(getattr(network.config, "max_position_embeddings", wanted)))
+    return min(wanted, int(getattr(network.model.config, "max_position_embeddings", wanted)))

@@ -19,7 +19,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
     "augment": 3,
-    "train": 1,
+    "train": 2,
     "evaluate": 1,
     "aggregate": 1,
     "choose": 1,

@@ -7,10 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hypermix.classify.encode import TOKENS_A_BATCH, Encoded, encode, length_sorted, pad_rows
-from tests.unit.classify.conftest import EncodeRows
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=60)
 LENGTHS = st.lists(st.integers(1, 40), max_size=60)
@@ -71,15 +70,6 @@ def test_short_rows_are_filled_and_masked() -> None:
 
 def test_batch_is_as_long_as_its_longest() -> None:
     assert pad_rows(rows_of([2, 9, 3]), [0, 2])["input_ids"].shape == (2, 3)
-
-
-def test_padding_changes_no_result(network: PreTrainedModel, encode_rows: EncodeRows) -> None:
-    rows = encode_rows([("good film", "positive"), ("the plot was dull and the song was bad", "negative")])
-    network.eval()
-    with torch.inference_mode():
-        together = network(**pad_rows(rows, [0, 1])).logits[0]
-        alone = network(**pad_rows(rows, [0])).logits[0]
-    assert torch.allclose(together, alone, atol=1e-5)
 
 
 @STEADY

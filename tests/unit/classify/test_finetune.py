@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
-from hypermix.classify.encode import Encoded, pad_rows
+from hypermix.classify.encode import Encoded
 from hypermix.classify.finetune import Moment, Recipe, accuracy_on, best_moment, finetune, predict
 from hypermix.classify.model import load_classifier
+from hypermix.classify.network import Network
 from hypermix.errors import TrainError
 from tests.tiny import toy_rows
 from tests.unit.classify.conftest import EncodeRows
@@ -62,7 +62,7 @@ def swapped(rows: Encoded) -> Encoded:
 # It learns.
 
 
-def test_separable_task_is_learned(network: PreTrainedModel, encode_rows: EncodeRows, train: Encoded) -> None:
+def test_separable_task_is_learned(network: Network, encode_rows: EncodeRows, train: Encoded) -> None:
     test = encode_rows(toy_rows(60, seed=3))
     assert accuracy_on(network, test) < 0.8
     history = finetune(network, train, encode_rows(toy_rows(16, seed=2)), replace(RECIPE, max_steps=100), seed=1)
@@ -70,7 +70,7 @@ def test_separable_task_is_learned(network: PreTrainedModel, encode_rows: Encode
     assert history[-1].train_loss < 0.1 < history[0].train_loss
 
 
-def test_soft_labels_are_learned(network: PreTrainedModel, encode_rows: EncodeRows, validation: Encoded) -> None:
+def test_soft_labels_are_learned(network: Network, encode_rows: EncodeRows, validation: Encoded) -> None:
     rows = encode_rows(toy_rows(32, seed=1))
     soft = replace(rows, targets=(0.8 * rows.targets + 0.1).astype(np.float32))
     # One validation alone, so that the last weights are the best.
@@ -157,7 +157,7 @@ STOPS: dict[str, tuple[dict[str, Any], list[int]]] = {
 
 
 @pytest.mark.parametrize("case", STOPS)
-def test_validations_come_at_these_steps(network: PreTrainedModel, encode_rows: EncodeRows, case: str) -> None:
+def test_validations_come_at_these_steps(network: Network, encode_rows: EncodeRows, case: str) -> None:
     changes, steps = STOPS[case]
     rows, told = encode_rows(toy_rows(16, seed=1)), list[Moment]()
     recipe = replace(RECIPE, learning_rate=STILL, **changes)
@@ -166,7 +166,7 @@ def test_validations_come_at_these_steps(network: PreTrainedModel, encode_rows: 
     assert told == history
 
 
-def test_epochs_are_counted_from_one(network: PreTrainedModel, encode_rows: EncodeRows) -> None:
+def test_epochs_are_counted_from_one(network: Network, encode_rows: EncodeRows) -> None:
     recipe = replace(RECIPE, learning_rate=STILL, max_steps=5, validate_every=1)
     history = finetune(network, encode_rows(toy_rows(16, seed=1)), encode_rows(toy_rows(4, seed=2)), recipe, 1)
     assert [moment.epoch for moment in history] == [1, 1, 2, 2, 3]
@@ -179,7 +179,7 @@ def test_improvement_renews_patience(tiny: Path, train: Encoded, validation: Enc
     assert history[-1].epoch == best.epoch + 3
 
 
-def test_moment_tells_mean_loss_and_rate(network: PreTrainedModel, train: Encoded, validation: Encoded) -> None:
+def test_moment_tells_mean_loss_and_rate(network: Network, train: Encoded, validation: Encoded) -> None:
     recipe = replace(RECIPE, max_steps=4)
     (moment,) = finetune(network, train, validation, recipe, 1)
     assert moment.learning_rate == RECIPE.learning_rate
@@ -192,16 +192,14 @@ def test_moment_tells_mean_loss_and_rate(network: PreTrainedModel, train: Encode
 
 
 @pytest.mark.parametrize(("n_train", "n_validation"), [(0, 4), (4, 0), (0, 0)])
-def test_no_rows_are_refused(
-    network: PreTrainedModel, encode_rows: EncodeRows, n_train: int, n_validation: int
-) -> None:
+def test_no_rows_are_refused(network: Network, encode_rows: EncodeRows, n_train: int, n_validation: int) -> None:
     rows = [encode_rows(toy_rows(count, seed=1)) for count in (n_train, n_validation)]
     wanted = f"training needs rows: train has {n_train}, validation has {n_validation}"
     with pytest.raises(TrainError, match=wanted):
         finetune(network, rows[0], rows[1], RECIPE, 1)
 
 
-def test_loss_that_is_not_finite_is_refused(network: PreTrainedModel, train: Encoded, validation: Encoded) -> None:
+def test_loss_that_is_not_finite_is_refused(network: Network, train: Encoded, validation: Encoded) -> None:
     with pytest.raises(TrainError, match=r"the loss of step \d+ is (nan|inf); lower the classifier's learning_rate"):
         finetune(network, train, validation, replace(RECIPE, learning_rate=1e38), 1)
 
@@ -209,32 +207,32 @@ def test_loss_that_is_not_finite_is_refused(network: PreTrainedModel, train: Enc
 # Predictions.
 
 
-def test_predictions_equal_those_row_by_row(network: PreTrainedModel, encode_rows: EncodeRows) -> None:
+def test_predictions_equal_those_row_by_row(network: Network, encode_rows: EncodeRows) -> None:
     rows = encode_rows(toy_rows(200, seed=4))
     together = predict(network, rows)
     assert together.dtype == np.float64
     with torch.inference_mode():
         for position in range(len(rows)):
-            alone = torch.softmax(network(**pad_rows(rows, [position])).logits[0], dim=-1)
+            alone = torch.softmax(network.logits(rows, [position])[0], dim=-1)
             assert together[position] == pytest.approx(alone.tolist(), abs=1e-5)
 
 
-def test_probabilities_add_up_to_one(network: PreTrainedModel, train: Encoded) -> None:
+def test_probabilities_add_up_to_one(network: Network, train: Encoded) -> None:
     found = predict(network, train)
     assert found.shape == (32, 2)
     assert found.sum(axis=1) == pytest.approx(np.ones(32), abs=1e-12)
 
 
-def test_prediction_switches_dropout_off(network: PreTrainedModel, train: Encoded) -> None:
-    network.train()
+def test_prediction_switches_dropout_off(network: Network, train: Encoded) -> None:
+    network.model.train()
     assert np.array_equal(predict(network, train), predict(network, train))
 
 
-def test_no_rows_have_no_predictions(network: PreTrainedModel, encode_rows: EncodeRows) -> None:
+def test_no_rows_have_no_predictions(network: Network, encode_rows: EncodeRows) -> None:
     assert predict(network, encode_rows([])).shape == (0, 2)
 
 
-def test_accuracy_counts_right_rows(network: PreTrainedModel, train: Encoded) -> None:
+def test_accuracy_counts_right_rows(network: Network, train: Encoded) -> None:
     predicted = predict(network, train).argmax(axis=1)
     right = replace(train, targets=np.eye(2, dtype=np.float32)[predicted])
     assert accuracy_on(network, right) == 1.0

@@ -20,7 +20,7 @@ from tests.unit.classify.test_encode import TARGETS
 
 
 def head(tiny: Path, seed: int, n_labels: int = 2) -> torch.Tensor:
-    weight: torch.Tensor = load_classifier(str(tiny), n_labels, seed)[0].get_parameter("classifier.weight")
+    weight: torch.Tensor = load_classifier(str(tiny), n_labels, seed)[0].model.get_parameter("classifier.weight")
     return weight.detach().clone()
 
 
@@ -83,18 +83,18 @@ def test_global_state_changes_no_head(tiny: Path) -> None:
 @pytest.mark.parametrize("n_labels", [2, 3, 7])
 def test_head_has_a_row_a_label(tiny: Path, n_labels: int) -> None:
     network, _ = load_classifier(str(tiny), n_labels, 1)
-    assert network.get_parameter("classifier.weight").shape[0] == n_labels
-    assert network.config.num_labels == n_labels
+    assert network.model.get_parameter("classifier.weight").shape[0] == n_labels
+    assert network.model.config.num_labels == n_labels
 
 
 def test_encoder_is_that_of_the_file(tiny: Path) -> None:
     network, _ = load_classifier(str(tiny), 2, 1)
     weights = load_file(tiny / "model.safetensors")
-    loaded = network.state_dict()
+    loaded = network.model.state_dict()
     shared = [name for name in weights if f"bert.{name}" in loaded]
     assert len(shared) > 20
     assert all(torch.equal(weights[name], loaded[f"bert.{name}"]) for name in shared)
-    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+    assert {tensor.dtype for tensor in network.model.parameters()} == {torch.float32}
 
 
 def test_packaged_model_tells_texts_apart() -> None:

@@ -49,13 +49,7 @@ class _ListingHandler(_Handler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name that the base class looks for
         reply = self.told.listed(self.path, self.headers.get("authorization", ""))
-        content = reply.body.encode()
-        self.send_response(reply.status)
-        for name, value in {"content-type": reply.kind, **reply.headers}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(self._begin(reply))
 
 
 def takes_all(path: str, body: dict[str, Any]) -> Reply:

@@ -88,7 +88,6 @@ class SpeakerBackend:
 
     width = 4
     eager = True
-    remembers = False
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker

@@ -238,6 +238,16 @@ def test_a_batch_spends_from_the_account_of_the_experiment() -> None:
     assert (spent.requests, spent.tokens) == (1, PROMPT_TOKENS + ANSWER_TOKENS)
 
 
+def test_a_batch_finds_again_what_it_sent_and_a_chat_does_not() -> None:
+    models = {}
+    for api in ("chat", "batch"):
+        llm, runtime = settle(hosted("https://llm.example/v1", "luna", api, price=PRICE))
+        models[api] = open_llm(llm, runtime)
+    request = Request(CHAT, {"messages": [{"role": "user", "content": "Say it."}]}, "one")
+    assert {name: model.remembers for name, model in models.items()} == {"chat": False, "batch": True}
+    assert models["chat"].question(request).key == models["batch"].question(request).key
+
+
 # Rows.
 
 
