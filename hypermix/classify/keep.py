@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hypermix.classify.finetune import Recipe
+from hypermix.classify.network import Network
 
 _ONE_FILE = "1000GB"
 
@@ -33,7 +34,7 @@ def read_all(recipe: Recipe, n_rows: int) -> Recipe:
 
 
 def save_model(
-    network: PreTrainedModel,
+    network: Network,
     tokenizer: PreTrainedTokenizerBase,
     labels: Sequence[str],
     max_length: int,
@@ -42,17 +43,18 @@ def save_model(
     """Write a classifier that ``transformers.pipeline("text-classification", model=FOLDER)`` loads.
 
     Args:
-        network: The trained model.
+        network: The trained model; it is given back as it was loaded, so it predicts no more.
         tokenizer: Its tokenizer.
         labels: The names of its outputs, in their order.
         max_length: Tokens that it was trained to read; with ``truncation=True`` longer texts are cut there.
         folder: Where the weights (safetensors), the tokenizer and the config go.
     """
-    network.config.id2label = dict(enumerate(labels))
-    network.config.label2id = {label: position for position, label in enumerate(labels)}
-    network.config.problem_type = "single_label_classification"
+    model = network.release()
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: position for position, label in enumerate(labels)}
+    model.config.problem_type = "single_label_classification"
     tokenizer.model_max_length = max_length
-    network.to(torch.float32).save_pretrained(folder, max_shard_size=_ONE_FILE)
+    model.to(torch.float32).save_pretrained(folder, max_shard_size=_ONE_FILE)
     tokenizer.save_pretrained(folder)
     for file in folder.iterdir():
         file.chmod(0o644)  # the weights come readable by their owner alone

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
+from transformers import PreTrainedTokenizerBase, pipeline
 
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import Recipe, predict
 from hypermix.classify.keep import read_all, save_model
+from hypermix.classify.network import Network
 from tests.tiny import LONGEST, WORDS
 from tests.unit.classify.conftest import LABELS
 
@@ -24,7 +25,7 @@ TEXTS = ["the film was bright", "a dull and grim story", "warm", " ".join(["plot
 
 
 @pytest.fixture
-def folder(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Path:
+def folder(network: Network, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Path:
     save_model(network, tokenizer, HOSTILE, LONGEST, tmp_path / "kept")
     return tmp_path / "kept"
 
@@ -37,12 +38,13 @@ def scores(folder: Path, texts: list[str]) -> dict[str, list[float]]:
 
 
 def test_the_pipeline_predicts_what_the_network_predicts(
-    network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
+    network: Network, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
 ) -> None:
     rows = encode(tokenizer, TEXTS, np.full((len(TEXTS), len(LABELS)), 0.5, dtype=np.float32), LONGEST)
     assert rows.cut == 1  # a text too long is cut by both at the same token
     probabilities = predict(network, rows)
-    told = scores(folder, TEXTS)
+    save_model(network, tokenizer, HOSTILE, LONGEST, tmp_path)
+    told = scores(tmp_path, TEXTS)
 
     for position, label in enumerate(HOSTILE):
         assert told[label] == pytest.approx(probabilities[:, position].tolist(), abs=1e-6)
@@ -55,14 +57,15 @@ def test_labels_have_their_names_in_their_order(folder: Path) -> None:
     assert config["label2id"] == {label: position for position, label in enumerate(HOSTILE)}
     assert config["problem_type"] == "single_label_classification"
     assert config["dtype"] == "float32"
+    assert "packed" not in json.dumps(config)  # how it was trained is no matter of who loads it
 
 
-def test_weights_are_one_safetensors_file_of_float32(network: PreTrainedModel, folder: Path) -> None:
+def test_weights_are_one_safetensors_file_of_float32(network: Network, folder: Path) -> None:
     assert [path.name for path in folder.glob("*.safetensors")] == ["model.safetensors"]
     assert not [path for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pkl", ".pickle"}]
     with safe_open(folder / "model.safetensors", "pt") as weights:
         kept = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 - it is no mapping
-    own = network.state_dict()
+    own = network.model.state_dict()
     assert set(kept) == set(own)
     assert all(str(kept[name].dtype) == "torch.float32" and kept[name].equal(own[name]) for name in kept)
 
@@ -89,7 +92,7 @@ def test_three_labels_are_told(tiny: Path, tmp_path: Path) -> None:
     save_model(network, tokenizer, ["x", "y", "z"], LONGEST, tmp_path)
 
     assert sum(told[0] for told in scores(tmp_path, ["good film"]).values()) == pytest.approx(1)
-    assert len(WORDS) == network.config.vocab_size
+    assert len(WORDS) == network.model.config.vocab_size
 
 
 @given(
