@@ -18,7 +18,7 @@ from hypermix.llm.client import Llm
 from hypermix.llm.embedded import embedded_identity, packaged_file
 from hypermix.llm.ledger import Caps, Ledger
 from hypermix.llm.price import Tokens, most_completion
-from hypermix.llm.probe import MOST_PROBES, all_abilities, first_probe
+from hypermix.llm.probe import MOST_PROBES, all_abilities, least_probes
 from hypermix.records import Abilities
 from hypermix.report.forecast import Account, Amount, Forecast, Line, Model, Span
 from hypermix.steps.augment import open_work
@@ -191,9 +191,12 @@ def _open_nothing() -> AbstractContextManager[Backend]:
 
 
 def _count_probe(talker: _Talker) -> Count:
-    question, count = talker.asked.llm.question(first_probe(talker.path)), Count()
-    count.low[talker.path].add(question, 1)
-    count.high[talker.path].add(question, most_completion(question.body), times=MOST_PROBES)
+    llm, count = talker.asked.llm, Count()
+    questions = [llm.question(request) for request in least_probes(llm, talker.path)]
+    for question in questions:
+        count.low[talker.path].add(question, 1)
+    first = questions[0]
+    count.high[talker.path].add(first, most_completion(first.body), times=MOST_PROBES)
     return count
 
 

