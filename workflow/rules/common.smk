@@ -8,13 +8,15 @@ from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
-from hypermix.config.registry import REGISTRY_PATH, read_registry
+from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
 from hypermix.files import is_url
 from hypermix.steps import warm
+from hypermix.steps.choose import CHOICE, read_choice
 
 try:
-    CONFIG = load_config(config, read_registry(Path(workflow.basedir) / REGISTRY_PATH))
+    REGISTRY = read_registry(Path(workflow.basedir) / REGISTRY_PATH)
+    CONFIG = load_config(config, REGISTRY)
     check_files(CONFIG)
     RUNS = experiment.runs(CONFIG)
 except HypermixError as error:
@@ -33,7 +35,7 @@ RUN = f"{DRAW}/augmenter={{augmenter}}/classifier={{classifier}}/trial={{trial}}
 
 wildcard_constraints:
     dataset="[A-Za-z0-9_-]+",
-    subsample="[0-9.]+[sf]",
+    subsample=f"[0-9.]+[sf]|{experiment.WHOLE}",
     data_seed="[0-9]+",
     augmenter="[A-Za-z0-9_-]+",
     classifier="[A-Za-z0-9_-]+",

@@ -9,6 +9,8 @@ rule train:
         history=artefact("train", RUN, "history"),
     log:
         f"{RESULTS}/logs/train/{RUN}.log",
+    wildcard_constraints:
+        subsample="[0-9.]+[sf]",  # `fit` trains on all rows
     conda:
         "../../envs/hypermix.yaml"
     threads: CONFIG.threads.train

@@ -10,7 +10,7 @@ import pytest
 
 from hypermix.config import experiment
 from hypermix.config.load import merge
-from hypermix.errors import AugmentError
+from hypermix.errors import AugmentError, ConfigError
 from hypermix.files import read_table
 from hypermix.hashing import canonical_json
 from hypermix.llm.client import Client
@@ -397,3 +397,31 @@ def test_model_whose_files_are_not_here_is_all_open(make: Make, tmp_path: Path) 
     told = forecast(make(llms=llms, augmenters={"mix": {"llm": "big"}}).config)
     assert (line(told).rows, line(told).stored, line(told).amount.requests.low) == (8, 0, 8)
     assert line(told).usd == Span(0, 0)
+
+
+# export
+
+
+def test_rows_of_an_export_are_counted_on_request(make: Make) -> None:
+    chain = make(export={"augmenter": "mix"})
+    before = line(forecast(chain.config))
+    missing = forecast(chain.config, export=True)
+    assert (missing.missing, missing.draws, missing.export) == (1, 3, True)
+    assert line(missing).rows == before.rows
+
+    chain.subsample({"dataset": "toy", "subsample": experiment.WHOLE, "data_seed": 11})
+    told = forecast(chain.config, export=True)
+    assert told.missing == 0
+    assert line(told).rows == before.rows + 24  # a row for each row of train
+    assert line(told).amount.requests.low > line(forecast(chain.config)).amount.requests.low
+
+
+def test_an_export_that_asks_nothing_adds_nothing(make: Make) -> None:
+    chain = make(export={"augmenter": "none"})
+
+    assert forecast(chain.config, export=True).lines == forecast(chain.config).lines
+
+
+def test_plan_of_an_unknown_export_is_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"export\.augmenter: is null"):
+        forecast(make().config, export=True)
