@@ -20,6 +20,9 @@ SPLITS = ("train", "validation", "test")
 _SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|auth|cred)[^=&]*=", re.IGNORECASE)
 """A user or a parameter of a URL that looks like a secret."""
 
+EXPORTED = ("finetune", "tmix")
+"""The methods of classifiers that train a model which transformers loads."""
+
 _SECTION_OF = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
 """Where the variants stand that a part of a run's key names."""
 
@@ -88,6 +91,13 @@ def _unknown_exports(raw: Mapping[str, Any]) -> Iterator[str]:
         name = _section(raw, "export").get(key)
         if isinstance(name, str) and name not in (known := _names(raw, section)):
             yield f"export.{key}: {name!r} is no key of {section}; {accepted(name, known)}"
+    classifier = _section(raw, "export").get("classifier")
+    method = _section(_section(raw, "classifiers"), classifier).get("method") if isinstance(classifier, str) else None
+    if isinstance(method, str) and method not in EXPORTED:
+        yield (
+            f"export.classifier: {classifier!r} is of method {method}, which writes no model of transformers; wanted is "
+            f"one of method {' or '.join(EXPORTED)}"
+        )
 
 
 def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
