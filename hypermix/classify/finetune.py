@@ -20,6 +20,7 @@ from hypermix.classify.encode import Encoded, length_sorted
 from hypermix.classify.loss import soft_cross_entropy
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe, make_optimizer, make_schedule
+from hypermix.classify.steady import steady_norms
 from hypermix.classify.tmix import Mixer, mix_targets
 from hypermix.errors import TrainError
 from hypermix.seeding import child_generator, child_seed
@@ -176,7 +177,8 @@ def _step(
     targets = torch.from_numpy(rows.targets[positions]).to(network.device)
     if mixing:
         targets = mix_targets(targets, mixing)
-    loss = soft_cross_entropy(network.logits(rows, positions, mixing), targets)
+    with steady_norms(network.model):
+        loss = soft_cross_entropy(network.logits(rows, positions, mixing), targets)
     value = loss.item()
     if not math.isfinite(value):
         raise TrainError(_word_loss(value, step, rows, positions))
