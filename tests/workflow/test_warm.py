@@ -66,19 +66,36 @@ def shrink(workspace: Workspace) -> None:
     workspace.config["classifiers"]["minilm"] |= {"max_steps": 2}
 
 
+def children(seen: dict[int, int]) -> tuple[int, int]:
+    """Count the keepers that worked, and their children."""
+    keepers = {parent for parent in seen.values() if parent in seen}
+    return len(keepers), sum(parent in keepers for parent in seen.values())
+
+
+def grouped(trainings: list[Path]) -> list[str]:
+    """Word what a cluster runs for a group of these trainings."""
+    keys = [[part for part in path.parts if "=" in part] for path in trainings]
+    targets = [f"train:{','.join(key)}" for key in keys]
+    remote = ["--mode", "remote", "--no-hooks", "--nolock", "--ignore-incomplete", "--allowed-rules", "train"]
+    return [*remote, "--local-groupid", "some-group", "--target-jobs", *targets]
+
+
 def test_trainings_are_children_of_one_process_and_give_the_same_bytes(workspace: Workspace) -> None:
     shrink(workspace)
     with watching(workspace.folder, KEEPER + b"\0hypermix.steps.train") as seen:
         workspace.run("--until", "train")
-    keepers = {parent for parent in seen.values() if parent in seen}
-    assert len(keepers) == 1
-    assert sum(parent in keepers for parent in seen.values()) == 2
+    assert children(seen) == (1, 2)
     assert none_left(workspace.folder)
     shared = predictions(workspace)
     assert len(shared) == 2
     with watching(workspace.folder, KEEPER) as seen:
         workspace.run("--until", "train", "--forcerun", "train", "--no-hooks")
     assert not seen
+    assert predictions(workspace) == shared
+    with watching(workspace.folder, KEEPER + b"\0hypermix.steps.train") as seen:
+        workspace.run(*grouped(list(shared)))
+    assert children(seen) == (1, 2)
+    assert none_left(workspace.folder)
     assert predictions(workspace) == shared
 
 

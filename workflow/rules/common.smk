@@ -1,5 +1,6 @@
 """The checked config, the paths of all artefacts, and what each rule may see of the config."""
 
+import sys
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
@@ -113,7 +114,7 @@ def keep_warm():
 
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
-if workflow.remote_exec and workflow.group_settings.local_groupid != "local":
+if workflow.remote_exec and "--local-groupid" in sys.argv:
     keep_warm()
 
 
