@@ -95,8 +95,8 @@ def _unknown_exports(raw: Mapping[str, Any]) -> Iterator[str]:
     method = _section(_section(raw, "classifiers"), classifier).get("method") if isinstance(classifier, str) else None
     if isinstance(method, str) and method not in EXPORTED:
         yield (
-            f"export.classifier: {classifier!r} is of method {method}, which writes no model of transformers; wanted is "
-            f"one of method {' or '.join(EXPORTED)}"
+            f"export.classifier: {classifier!r} is of method {method}, which writes no model of transformers; wanted "
+            f"is one of method {' or '.join(EXPORTED)}"
         )
 
 

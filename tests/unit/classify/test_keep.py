@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase, pipeline
 
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import Recipe, predict
-from hypermix.classify.keep import read_all, save_model
+from hypermix.classify.keep import Model, read_all, save_model
 from hypermix.classify.network import Network
 from tests.tiny import LONGEST, WORDS
 from tests.unit.classify.conftest import LABELS
@@ -26,7 +26,7 @@ TEXTS = ["the film was bright", "a dull and grim story", "warm", " ".join(["plot
 
 @pytest.fixture
 def folder(network: Network, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Path:
-    save_model(network, tokenizer, HOSTILE, LONGEST, tmp_path / "kept")
+    save_model(Model(network, tokenizer, LONGEST), HOSTILE, tmp_path / "kept")
     return tmp_path / "kept"
 
 
@@ -43,7 +43,7 @@ def test_the_pipeline_predicts_what_the_network_predicts(
     rows = encode(tokenizer, TEXTS, np.full((len(TEXTS), len(LABELS)), 0.5, dtype=np.float32), LONGEST)
     assert rows.cut == 1  # a text too long is cut by both at the same token
     probabilities = predict(network, rows)
-    save_model(network, tokenizer, HOSTILE, LONGEST, tmp_path)
+    save_model(Model(network, tokenizer, LONGEST), HOSTILE, tmp_path)
     told = scores(tmp_path, TEXTS)
 
     for position, label in enumerate(HOSTILE):
@@ -89,7 +89,7 @@ def test_three_labels_are_told(tiny: Path, tmp_path: Path) -> None:
     from hypermix.classify.model import load_classifier
 
     network, tokenizer = load_classifier(str(tiny), 3, seed=2)
-    save_model(network, tokenizer, ["x", "y", "z"], LONGEST, tmp_path)
+    save_model(Model(network, tokenizer, LONGEST), ["x", "y", "z"], tmp_path)
 
     assert sum(told[0] for told in scores(tmp_path, ["good film"]).values()) == pytest.approx(1)
     assert len(WORDS) == network.model.config.vocab_size
