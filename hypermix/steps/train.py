@@ -26,13 +26,20 @@ from hypermix.classify.reinit import reinit_top, scale_count
 from hypermix.classify.tmix import Mixer, scale_layers
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
+from hypermix.steps.progress import show
 from hypermix.steps.provenance import describe
 
 _LOG = logging.getLogger(__name__)
 _EVALUATED = ("validation", "test")
 
 
-def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], outputs: Mapping[str, Path]) -> None:
+def run(
+    keys: Mapping[str, str],
+    slice_json: str,
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    alone: bool = False,
+) -> None:
     """Train a classifier and predict validation and test with the weights that its recipe keeps.
 
     Args:
@@ -41,6 +48,7 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
         inputs: The subsampled ``train``, ``validation`` and ``test``, and ``synthetic``; for a classifier with `match`
             also ``matched``, the synthetic rows of that augmenter.
         outputs: Where ``predictions`` and ``history`` go.
+        alone: Whether no other job writes to the terminal, so that it may show a bar.
 
     Raises:
         TrainError: If the model cannot be loaded or trained.
@@ -69,7 +77,7 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     train = replace(train, ids=(*splits["train"]["id"], *synthetic["id"]))
     match = settings["match"]
     n_matched = None if match is None else len(splits["train"]) + len(_kept(inputs["matched"]))
-    history = _train(network, train, rows["validation"], settings, seeds["trial"], n_matched)
+    history = _train(network, train, rows["validation"], settings, seeds["trial"], n_matched, alone)
     kept = kept_moment(history, settings["keep"])
     counts = {
         "n_train": len(splits["train"]),
@@ -97,6 +105,7 @@ def _train(
     settings: Mapping[str, Any],
     trial: int,
     n_matched: int | None,
+    alone: bool,
 ) -> list[Moment]:
     """Train as the settings say; an epoch has the steps of a pass over `n_matched` rows, or over these if None."""
     recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
@@ -111,7 +120,18 @@ def _train(
     epoch_steps = recipe.pass_steps(len(train) if n_matched is None else n_matched)
     if n_matched is not None:
         _LOG.info("an epoch has %d steps, as with the augmenter %s", epoch_steps, settings["match"])
-    return finetune(network, train, validation, recipe, trial, _tell, mixer=mixer, epoch_steps=epoch_steps)
+    with show(recipe.last_step(epoch_steps), alone) as bar:
+
+        def tell(moment: Moment) -> None:
+            accuracy = _word_accuracy(moment)
+            _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, accuracy, extra={"progress": True})
+            if bar:
+                bar.tell(accuracy)
+
+        watch = bar.step if bar else None
+        return finetune(
+            network, train, validation, recipe, trial, tell, mixer=mixer, epoch_steps=epoch_steps, watch=watch
+        )
 
 
 def _describe(
@@ -137,10 +157,6 @@ def _targets(
     soft = target.shape(_soft(synthetic, len(labels)), settings["targets"], settings["sharpen"])
     parts = [target.smooth(part, settings["label_smoothing"]) for part in (_one_hot(real, labels), soft)]
     return target.join(parts[0], parts[1], settings["synthetic_weight"])
-
-
-def _tell(moment: Moment) -> None:
-    _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, _word_accuracy(moment))
 
 
 def _word_accuracy(moment: Moment) -> str:

@@ -15,4 +15,5 @@ with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
             if snakemake.input[name]  # without a match there is no such file
         },
         outputs={name: Path(path) for name, path in snakemake.output.items()},
+        alone=snakemake.params.alone,
     )
