@@ -192,7 +192,10 @@ class Threads(Settings):
 
     augment: int = setting(1, "runtime", "Threads of an augmentation with an embedded or transformers model.", ge=1)
     train: int = setting(
-        1, "train", "Threads of a training run, which change the last bits of sums. One is best for short runs.", ge=1
+        1,
+        "train",
+        "Threads of a training run; with some encoders they change the last bits. One is best for short runs.",
+        ge=1,
     )
 
 

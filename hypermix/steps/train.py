@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
 from hypermix.hub import commit_of
 from hypermix.steps import methods
+from hypermix.steps.progress import show
 from hypermix.steps.provenance import describe
 
 _LOG = logging.getLogger(__name__)
@@ -52,12 +53,14 @@ def run(
             also ``matched``, the synthetic rows of that augmenter.
         outputs: Where ``predictions`` and ``history`` go, and the folder ``model`` if the model is kept. One that is
             kept reads every row at least once, also where the limits of its steps end before.
-        runtime: What changes no result: ``offline``, whether the hub is not asked for a model.
+        runtime: What changes no result: ``offline``, whether the hub is not asked for a model, and ``alone``, whether
+            no other job writes to the terminal, so that it may show a bar.
 
     Raises:
         TrainError: If the model cannot be loaded or trained.
     """
     parts = json.loads(slice_json)
+    runtime = {"offline": False, "alone": False, **(runtime or {})}
     # What the config asks for, which Snakemake grants unless it has fewer cores; results must not depend on that.
     cpu.limit(parts["threads"]["train"])
     settings = parts["classifier"]
@@ -67,7 +70,7 @@ def run(
     synthetic = _kept(inputs["synthetic"])
     place = choose_place(settings["device"], settings.get("precision", "float32"))
     start_measuring(place.device)
-    folder = locate_model(settings["model"], settings["revision"], offline=bool((runtime or {}).get("offline")))
+    folder = locate_model(settings["model"], settings["revision"], offline=bool(runtime["offline"]))
     texts = {name: list(split["text"]) for name, split in splits.items()}
     targets = {name: _one_hot(split, labels) for name, split in splits.items()}
     texts["train"] += synthetic["text"].tolist()
@@ -79,8 +82,8 @@ def run(
         outcome = methods.setfit(folder, texts, targets, settings, seeds["trial"], place)
     else:
         ids = (*splits["train"]["id"], *synthetic["id"])
-        whole = "model" in outputs
-        outcome = _on_tokens(folder, place, texts, targets, ids, settings, seeds["trial"], n_matched, whole=whole)
+        way = _Way(settings, seeds["trial"], n_matched, "model" in outputs, bool(runtime["alone"]))
+        outcome = _on_tokens(folder, place, texts, targets, ids, way)
     history, kept = outcome.history, outcome.kept
     counts = {
         "n_train": len(splits["train"]),
@@ -106,23 +109,39 @@ def run(
     _LOG.info("kept the weights of step %d of %d: %s", kept.step, history[-1].step, methods.word_accuracy(kept))
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How a network is trained.
+
+    Attributes:
+        settings: The classifier's settings.
+        trial: The trial seed.
+        n_matched: The rows that an epoch has the steps of a pass over; None for those of train.
+        whole: Whether every row is read at least once, whatever the settings say of steps.
+        alone: Whether it may show a bar.
+    """
+
+    settings: Mapping[str, Any]
+    trial: int
+    n_matched: int | None
+    whole: bool
+    alone: bool
+
+
 def _on_tokens(
     folder: str,
     place: Place,
     texts: Mapping[str, Sequence[str]],
     targets: Mapping[str, NDArray[np.float32]],
     ids: tuple[str, ...],
-    settings: Mapping[str, Any],
-    trial: int,
-    n_matched: int | None,
-    *,
-    whole: bool,
+    way: _Way,
 ) -> methods.Outcome:
     """Train by a method of ours, which all take the same token ids."""
+    settings = way.settings
     if settings["method"] == "probe":
         network, tokenizer = load_encoder(folder, place)
     else:
-        network, tokenizer = load_classifier(folder, targets["train"].shape[1], trial, place)
+        network, tokenizer = load_classifier(folder, targets["train"].shape[1], way.trial, place)
     limit = longest_input(network, settings["max_length"])
     if limit < settings["max_length"]:
         _LOG.info("the model takes %d tokens at most: max_length %d has no effect", limit, settings["max_length"])
@@ -136,7 +155,7 @@ def _on_tokens(
     if settings["method"] == "probe":
         return methods.probe(folder, network, rows, settings)
     train, validation = replace(rows["train"], ids=ids), rows["validation"]
-    history = _train(network, train, validation, settings, trial, n_matched, whole=whole)
+    history = _train(network, train, validation, way)
     told = {"kept": settings["keep"] if len(validation) else "last, since there are no validation rows"}
     probabilities = {name: predict(network, rows[name]) for name in _EVALUATED}
     model = Model(network, tokenizer, limit)
@@ -150,22 +169,11 @@ def _tell_absent(targets: NDArray[np.float32], labels: Sequence[str]) -> None:
         _LOG.warning("no train row has the label %s, which is not learned", ", ".join(repr(label) for label in absent))
 
 
-def _train(
-    network: Network,
-    train: Encoded,
-    validation: Encoded,
-    settings: Mapping[str, Any],
-    trial: int,
-    n_matched: int | None,
-    *,
-    whole: bool,
-) -> list[Moment]:
-    """Train as the settings say; an epoch has the steps of a pass over `n_matched` rows, or over these if None.
-
-    With `whole` every row is read at least once, whatever the settings say of steps.
-    """
+def _train(network: Network, train: Encoded, validation: Encoded, way: _Way) -> list[Moment]:
+    """Train as the settings say."""
+    settings, trial, n_matched = way.settings, way.trial, way.n_matched
     recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
-    if whole:
+    if way.whole:
         recipe = read_all(recipe, len(train))
     n_layers = len(network.layers)
     reinit_top(network, scale_count(settings["reinit_layers"], settings["reinit_of"], n_layers), trial)
@@ -178,7 +186,18 @@ def _train(
     epoch_steps = recipe.pass_steps(len(train) if n_matched is None else n_matched)
     if n_matched is not None:
         _LOG.info("an epoch has %d steps, as with the augmenter %s", epoch_steps, settings["match"])
-    return finetune(network, train, validation, recipe, trial, _tell, mixer=mixer, epoch_steps=epoch_steps)
+    with show(recipe.last_step(epoch_steps), way.alone) as bar:
+
+        def tell(moment: Moment) -> None:
+            accuracy = methods.word_accuracy(moment)
+            _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, accuracy, extra={"progress": True})
+            if bar:
+                bar.tell(accuracy)
+
+        watch = bar.step if bar else None
+        return finetune(
+            network, train, validation, recipe, trial, tell, mixer=mixer, epoch_steps=epoch_steps, watch=watch
+        )
 
 
 def _describe(
@@ -206,10 +225,6 @@ def _targets(
     soft = target.shape(_soft(synthetic, len(labels)), settings["targets"], settings["sharpen"])
     parts = [target.smooth(part, settings["label_smoothing"]) for part in (_one_hot(real, labels), soft)]
     return target.join(parts[0], parts[1], settings["synthetic_weight"])
-
-
-def _tell(moment: Moment) -> None:
-    _LOG.info("step %d, loss %.3f, %s", moment.step, moment.train_loss, methods.word_accuracy(moment))
 
 
 def _one_hot(rows: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float32]:

@@ -108,6 +108,12 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
+def train_runtime(threads):
+    """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
+    alone = bool(workflow.cores) and workflow.cores < 2 * threads
+    return {**experiment.train_runtime(CONFIG), "alone": alone}
+
+
 def keep_warm():
     """Start what the jobs of this process share: their imports."""
     warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])

@@ -21,7 +21,7 @@ rule fit:
     params:
         slice=lambda wildcards: experiment.fit_slice(CONFIG, wildcards.classifier),
         # Derived from threads, so that Snakemake does not track them: they change no result.
-        run=lambda wildcards, threads: experiment.train_runtime(CONFIG),
+        run=lambda wildcards, threads: train_runtime(threads),
         warm=lambda wildcards, threads: WARM,
     message:
         "fit {wildcards.classifier} to all rows of {wildcards.dataset} with {wildcards.augmenter}"

@@ -21,7 +21,7 @@ rule train:
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
         # Derived from threads, so that Snakemake does not track them: they change no result.
-        run=lambda wildcards, threads: experiment.train_runtime(CONFIG),
+        run=lambda wildcards, threads: train_runtime(threads),
         warm=lambda wildcards, threads: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from hypermix.config.classifier import Finetune, Tmix
 from hypermix.config.experiment import matched, runs, train_slice
 from hypermix.config.load import load_config
 from hypermix.config.recipe import MIXINGS, RECIPES, fill
 from hypermix.errors import ConfigError
+from tests.architecture.source import ROOT
 from tests.unit.config.conftest import RAW, Change, set_key
 
 Settings = dict[str, Any]
@@ -110,6 +113,34 @@ def test_a_recipe_has_every_setting_of_the_others() -> None:
         frozenset({"alpha", "layers", "layers_of", "share_of", "larger"})
     }
     assert set(MIXINGS["mixtext"]) < set(Tmix.model_fields)
+
+
+# The document.
+
+
+def documented(first: str) -> dict[str, list[Any]]:
+    """Return the cells of a table of the document by setting, without their names."""
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (table,) = re.findall(rf"\| setting \| {re.escape(first)} .*\n\| --- .*\n((?:\|.*\n)+)", text)
+    rows = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    return {name: [yaml.safe_load(cell) for cell in cells] for name, *cells in rows}
+
+
+def test_the_document_has_the_values_of_the_recipes() -> None:
+    told = documented("`hypermix`")
+    for name, column in zip(RECIPES, zip(*told.values(), strict=True), strict=True):
+        cells = dict(zip(told, column, strict=True))
+        plain = {
+            **cells,
+            **{key: float(cells[key]) for key in ("learning_rate", "epsilon")},
+        }  # YAML takes 5e-05 for text
+        assert plain == RECIPES[name]
+
+
+def test_the_document_has_the_values_of_the_mixings() -> None:
+    told = documented("`mixing: hypermix`")
+    for name, column in zip(MIXINGS, zip(*told.values(), strict=True), strict=True):
+        assert dict(zip(told, column, strict=True)) == MIXINGS[name]
 
 
 # Settings that do not fit each other.
