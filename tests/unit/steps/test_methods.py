@@ -88,9 +88,7 @@ def test_probe_is_evaluated_like_any_other(with_classifier: MakeChain) -> None:
     assert metrics["n_synthetic"].iloc[0] == 4
 
 
-def test_probe_pools_as_the_model_says(
-    with_classifier: MakeChain, settings: dict[str, Any], tmp_path: Path
-) -> None:
+def test_probe_pools_as_the_model_says(with_classifier: MakeChain, settings: dict[str, Any], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(settings["classifiers"]["tiny"]["model"], tmp_path / "bert"))
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls"}')
