@@ -13,6 +13,9 @@ include: "workflow/rules/augment.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/choose.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/export.smk"
 
 
 rule all:

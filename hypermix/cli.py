@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     pin.set_defaults(command=_pin)
     plan = commands.add_parser("plan", help="tell what the runs will ask of language models, and its price")
     plan.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    plan.add_argument("--export", action="store_true", help="count the rows of the model that is exported too")
     plan.set_defaults(command=_plan)
     doctor = commands.add_parser("doctor", help="look at all that a run needs, and say what is to be done")
     doctor.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
@@ -134,7 +135,8 @@ def _check(parsed: argparse.Namespace) -> int:
 def _plan(parsed: argparse.Namespace) -> int:
     from hypermix.steps.plan import forecast
 
-    print(forecast_text(forecast(_load(parsed.files)), shutil.get_terminal_size().columns), end="")
+    told = forecast(_load(parsed.files), export=parsed.export)
+    print(forecast_text(told, shutil.get_terminal_size().columns), end="")
     return 0
 
 

@@ -41,7 +41,9 @@ def answer(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Word the answer to a request; equal requests have equal ones."""
     number = int(digest(canonical_json(body))[:6], 16)
     # A single letter that is asked for is the second one now and then, so that votes differ.
-    texts = [_text(path, body, number + place) for place in range(body.get("n", 1))]
+    prompts = body["prompt"] if isinstance(body.get("prompt"), list) else [body.get("prompt")]
+    count = body.get("n", 1) * len(prompts)
+    texts = [_text(path, {**body, "prompt": prompts[0]}, number + place) for place in range(count)]
     kind = {"index": 0, "finish_reason": "stop", "logprobs": None}
     choices = [{**kind, "index": place, **_said(path, text)} for place, text in enumerate(texts)]
     return {"choices": choices, "usage": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": ANSWER_TOKENS}}

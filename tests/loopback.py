@@ -125,12 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.reset:
             self._reset()
             return
-        content = reply.body.encode()
-        self.send_response(reply.status)
-        for name, value in {"content-type": reply.kind, **reply.headers}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
+        content = self._begin(reply)
         if reply.trickle:
             for byte in content:
                 self.wfile.write(bytes([byte]))
@@ -138,6 +133,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(content[: len(content) // 2] if reply.cut else content)
         self.close_connection = reply.cut
+
+    def _begin(self, reply: Reply) -> bytes:
+        """Send the head of a reply, and return its body."""
+        content = reply.body.encode()
+        self.send_response(reply.status)
+        for name, value in {"content-type": reply.kind, **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        return content
 
     def finish(self) -> None:
         if self.connection.fileno() >= 0:

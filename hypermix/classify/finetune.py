@@ -22,6 +22,7 @@ from hypermix.classify.loss import soft_cross_entropy
 from hypermix.classify.mixing import take_part
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe, make_optimizer, make_schedule
+from hypermix.classify.steady import steady_norms
 from hypermix.classify.tmix import Mixer, mix_targets
 from hypermix.errors import TrainError
 from hypermix.seeding import child_generator, child_seed
@@ -188,7 +189,8 @@ def _step(
         targets = mix_targets(targets, mixing)
 
     def part(places: list[int]) -> float:
-        logits = network.logits(rows, *take_part(positions, mixing, places))[: len(places)]
+        with steady_norms(network.model):
+            logits = network.logits(rows, *take_part(positions, mixing, places))[: len(places)]
         loss = soft_cross_entropy(logits, targets[places]) * (len(places) / len(positions))
         loss.backward()
         return loss.item()

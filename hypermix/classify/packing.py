@@ -17,6 +17,8 @@ from torch.nn import functional
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from hypermix.classify.steady import attend
+
 ATTENTION = "hypermix_packed"
 """The name of this attention in a model's config."""
 
@@ -154,9 +156,12 @@ def _attend(
     for block in packing.blocks:
         queries, keys, values = (_spread(part[block.start : block.end], block) for part in tokens)
         mask = _near(block, sliding_window, query.device)
-        found = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
-        )
+        if dropout and not query.is_cuda:
+            found = attend(queries, keys, values, mask, dropout, scaling)
+        else:
+            found = functional.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=mask, dropout_p=dropout, scale=scaling
+            )
         flat = found.transpose(1, 2).reshape(-1, *tokens[0].shape[1:])
         parts.append(flat if block.places is None else flat.index_select(0, block.places))
     return torch.cat(parts)[None], None

@@ -20,6 +20,12 @@ SPLITS = ("train", "validation", "test")
 _SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|auth|cred)[^=&]*=", re.IGNORECASE)
 """A user or a parameter of a URL that looks like a secret."""
 
+EXPORTED = ("finetune", "tmix")
+"""The methods of classifiers that train a model which transformers loads."""
+
+_SECTION_OF = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
+"""Where the variants stand that a part of a run's key names."""
+
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _COMPRESSED = (".gz", ".zst")
 
@@ -73,19 +79,33 @@ def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
     for position, name in enumerate(_items(_section(raw, "report").get("baselines"))):
         if name not in (known := _names(raw, "augmenters")):
             yield f"report.baselines[{position}]: {name!r} is no key of augmenters; {accepted(str(name), known)}"
+    yield from _unknown_exports(raw)
     for section in ("only", "except"):
         for position, partial in enumerate(_items(raw.get(section))):
             if isinstance(partial, Mapping):
                 yield from _unknown_in_key(f"{section}[{position}]", partial, raw)
 
 
+def _unknown_exports(raw: Mapping[str, Any]) -> Iterator[str]:
+    for key, section in _SECTION_OF.items():
+        name = _section(raw, "export").get(key)
+        if isinstance(name, str) and name not in (known := _names(raw, section)):
+            yield f"export.{key}: {name!r} is no key of {section}; {accepted(name, known)}"
+    classifier = _section(raw, "export").get("classifier")
+    method = _section(_section(raw, "classifiers"), classifier).get("method") if isinstance(classifier, str) else None
+    if isinstance(method, str) and method not in EXPORTED:
+        yield (
+            f"export.classifier: {classifier!r} is of method {method}, which writes no model of transformers; wanted "
+            f"is one of method {' or '.join(EXPORTED)}"
+        )
+
+
 def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
-    named = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
     for key, value in partial.items():
         if key not in KEYS:
             yield f"{where}.{key}: unknown key; {accepted(str(key), KEYS)}"
-        elif key in named and value not in (known := _names(raw, named[key])):
-            yield f"{where}.{key}: {value!r} is no key of {named[key]}; {accepted(str(value), known)}"
+        elif key in _SECTION_OF and value not in (known := _names(raw, _SECTION_OF[key])):
+            yield f"{where}.{key}: {value!r} is no key of {_SECTION_OF[key]}; {accepted(str(value), known)}"
 
 
 def _repeated(raw: Mapping[str, Any]) -> Iterator[str]:
@@ -167,7 +187,9 @@ def _unpriced(raw: Mapping[str, Any]) -> Iterator[str]:
         return
     llms, augmenters = _section(raw, "llms"), _section(raw, "augmenters")
     used = augmenters_in_use(augmenters, raw.get("only"), raw.get("except"))
-    asked = [augmenter.get("llm") for name in used if isinstance(augmenter := augmenters[name], Mapping)]
+    exported = _section(raw, "export").get("augmenter")
+    named = [name for name in augmenters if name in used or name == exported]
+    asked = [augmenter.get("llm") for name in named if isinstance(augmenter := augmenters[name], Mapping)]
     for name, llm in llms.items():
         if name in asked and _api(llms, name) in HOSTED_APIS and llm.get("price") is None:
             yield (

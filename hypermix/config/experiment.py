@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ METHOD_VERSIONS: dict[str, int] = {
     "train": 2,
     "evaluate": 1,
     "aggregate": 1,
+    "choose": 1,
+    "fit": 1,
+    "export": 1,
 }
 """Raised when a stage gives other results for the same inputs.
 
@@ -31,6 +35,11 @@ Key = dict[str, str | int]
 
 _AUGMENTATION = ("dataset", "subsample", "data_seed", "augmenter", "trial")
 """The keys of an augmentation."""
+WHOLE = "all"
+"""The subsample of an exported model: all rows of train and of validation. No experiment may name it."""
+
+_NO_REPORT = ("runtime", "choose", "export")
+"""The stages whose settings change nothing that `aggregate` tells."""
 
 
 def data_seeds(config: Config) -> list[int]:
@@ -187,7 +196,48 @@ def evaluate_slice() -> str:
 
 def aggregate_slice(config: Config) -> str:
     """Return what `aggregate` may see of the config, as canonical JSON: all that changes a result."""
-    return _slice("aggregate", config=_without_runtime(config))
+    return _slice("aggregate", config=_of_results(config))
+
+
+def choose_slice(config: Config) -> str:
+    """Return what `choose` may see of the config, as canonical JSON; the rest stands in the tables that it reads."""
+    return _slice("choose", export=_of_stage(config.export, "choose"))
+
+
+def fit_slice(config: Config, classifier: str) -> str:
+    """Return what `fit` may see of the config, as canonical JSON: what `train` may, since the method is the same."""
+    parts = json.loads(train_slice(config, classifier))
+    return _slice("fit", train_version=parts.pop("method_version"), **parts)
+
+
+def export_slice(config: Config, data_license: str | None) -> str:
+    """Return what `export` may see of the config, as canonical JSON.
+
+    Args:
+        config: The config.
+        data_license: The license of the dataset; None if it is not known.
+    """
+    return _slice("export", export=_of_stage(config.export, "export"), data_license=data_license)
+
+
+def export_dataset(config: Config) -> str:
+    """Return the dataset of the exported model.
+
+    Raises:
+        ConfigError: If there are several and the config names none.
+    """
+    if config.export.dataset is None and len(config.datasets) > 1:
+        raise ConfigError(
+            f"export.dataset: must be given, since the experiment has {len(config.datasets)} datasets; wanted is one "
+            f"of {', '.join(config.datasets)}"
+        )
+    return config.export.dataset or next(iter(config.datasets))
+
+
+def whole_draw(config: Config) -> Key:
+    """Return the draw of all rows that an exported model is trained on, with the first seeds of the experiment."""
+    data_seed, trial = _seed_pairs(config)[0]
+    return {"dataset": export_dataset(config), "subsample": WHOLE, "data_seed": data_seed, "trial": trial}
 
 
 def _slice(stage: str, **parts: Any) -> str:
@@ -206,14 +256,14 @@ def _of_stage(settings: BaseModel, stage: str) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=kept)
 
 
-def _without_runtime(value: Any) -> Any:
+def _of_results(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
-        kept = [name for name in fields if stage_of(type(value), name) != "runtime"]
-        parts = {fields[name].alias or name: _without_runtime(getattr(value, name)) for name in kept}
-        return {name: part for name, part in parts.items() if part != {}}  # a section of runtime settings alone
+        kept = [name for name in fields if stage_of(type(value), name) not in _NO_REPORT]
+        parts = {fields[name].alias or name: _of_results(getattr(value, name)) for name in kept}
+        return {name: part for name, part in parts.items() if part != {}}  # a section without any other setting
     if isinstance(value, dict):
-        return {name: _without_runtime(part) for name, part in value.items()}
+        return {name: _of_results(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_without_runtime(part) for part in value]
+        return [_of_results(part) for part in value]
     return value

@@ -6,9 +6,10 @@ The JSON schema, `config/README.md` and each rule's slice come from it. Defaults
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset
@@ -16,9 +17,24 @@ from hypermix.config.llm import AnyLlm, Budget
 from hypermix.config.setting import NAME_PATTERN, Settings, setting
 from hypermix.seeding import MAX_SEED
 
+
+def _check_license(license_id: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{0,63}", license_id):
+        raise ValueError("the hub's name of a license, such as apache-2.0, cc-by-4.0 or other")
+    return license_id
+
+
+def _check_language(code: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,3}|multilingual", code):
+        raise ValueError("the code of a language, such as en, or multilingual")
+    return code
+
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
+License = Annotated[str, AfterValidator(_check_license)]
+Language = Annotated[str, AfterValidator(_check_language)]
 Folder = Annotated[str, StringConstraints(pattern=r"^[^{}]*[^{}/]$")]
 
 
@@ -150,6 +166,27 @@ class Report(Settings):
     rows: int = setting(2000, "aggregate", "Most synthetic rows that the report carries.", unit="rows", ge=0)
 
 
+class Export(Settings):
+    """The model that `snakemake export` writes: trained on all rows of train, stopped by all rows of validation."""
+
+    dataset: Name | None = setting(None, "choose", "The dataset that it is for; null if there is only one.")
+    augmenter: Name | None = setting(
+        None,
+        "choose",
+        "Its augmenter. null takes the best of those whose gain is shown, and `none` where none is; see "
+        "docs/decisions.md.",
+    )
+    classifier: Name | None = setting(
+        None, "choose", "Its classifier; null takes the one with the best mean at the largest size."
+    )
+    license: License | None = setting(
+        None,
+        "export",
+        "Under which license you pass it on, such as `apache-2.0`; null: the card sets none.",
+    )
+    language: Language | None = setting(None, "export", "The language of the texts, such as `en`, for the card.")
+
+
 class Threads(Settings):
     """Threads a job asks for."""
 
@@ -184,6 +221,7 @@ class Config(Settings):
     )
     budget: Budget = setting(Budget(), None, "Caps on what hosted language models may cost.")
     report: Report = setting(Report(), None, "How results are judged and shown.")
+    export: Export = setting(Export(), None, "The model that `snakemake export` writes.")
     threads: Threads = setting(Threads(), None, "Threads a job asks for.")
     results: Folder = setting("results", "runtime", "The folder of all outputs.")
     cache: Folder = setting(

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hypermix.config.dataset import RegistryDataset
+from hypermix.config.dataset import AnyDataset, PackagedDataset, RegistryDataset
 from hypermix.errors import ConfigError, accepted
 
 REGISTRY_PATH = Path("config/datasets.yaml")
@@ -17,6 +17,9 @@ REGISTRY_PATH = Path("config/datasets.yaml")
 
 FACTS = ("rows", "labels", "license", "checked", "pitfalls")
 """What an entry says of a dataset for its document alone, under the key ``facts``."""
+
+PACKAGED_LICENSES = {"rt-snippets": "MIT"}
+"""The licenses of the datasets that packages carry."""
 
 _MERGED = ("labels", "label_words")
 _KEYS = tuple(name for name in RegistryDataset.model_fields if name not in {"source", "name"})
@@ -73,6 +76,23 @@ def read_registry(path: Path) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"{path}: {name}.facts: wanted is a mapping with the keys {', '.join(FACTS)}")
         _check_keys(f"{path}: {name}.facts", entry.get("facts", {}), FACTS)
     return entries
+
+
+def data_license(name: str, dataset: AnyDataset, registry: Registry) -> str | None:
+    """Return the license of a dataset, in the words of its source; None if nothing here knows it.
+
+    Args:
+        name: Its name in the config.
+        dataset: Its settings.
+        registry: The known datasets.
+    """
+    if isinstance(dataset, PackagedDataset):
+        return PACKAGED_LICENSES[dataset.name]
+    if not isinstance(dataset, RegistryDataset):
+        return None
+    entry = registry.get(dataset.name or name, {})
+    told = entry.get("facts", {}).get("license") if entry.get("path") == dataset.path else None
+    return None if told in (None, "unknown") else str(told)
 
 
 def _check_keys(where: str, found: Mapping[Any, Any], known: tuple[str, ...]) -> None:

@@ -43,12 +43,10 @@ class Backend(Protocol):
         width: How many questions it can make use of at once; more than these need not be submitted before one is
             collected.
         eager: Whether it works on a question as soon as it has it; others wait for all that can be submitted.
-        remembers: Whether it finds again what it sent before a crash, so that a lost claim is no unknown spend.
     """
 
     width: int
     eager: bool
-    remembers: bool
 
     def submit(self, question: Question) -> None:
         """Take a question; it may be sent at once or with others."""

@@ -6,24 +6,23 @@ It is never taken away from its owner: whoever finds it lost makes its *successo
 token, in the same way. The last of this chain is in force; those before it are requests that were perhaps paid and
 whose answers are lost.
 
-Who is alive: a process of the same machine and process-id namespace is looked up by its id and its start time, since
-ids are given anew. Of any other place only the clock can tell, so its claim holds until it expires, and some minutes
-more, by which clocks may differ. A claim that holds too long costs time; one that ends too early would cost money.
+Whether an owner lives is looked up where its process ids mean the same; see `hypermix.llm.process`. Of any other place
+only the clock can tell, so its claim holds until it expires, and some minutes more, by which clocks may differ. A claim
+that holds too long costs time; one that ends too early would cost money.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
 import json
 import logging
 import os
 import re
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +30,7 @@ from typing import Self, TypeVar
 
 from hypermix.files import read_whole, write_bytes, write_new
 from hypermix.hashing import canonical_json, digest
+from hypermix.llm.process import describe, is_alive, place
 
 SUFFIX = ".started"
 LIFETIME = 2100.0
@@ -43,7 +43,6 @@ _UNWRITTEN = 5.0
 """Seconds in which an owner writes its name into the file that it has made, where there are no links."""
 
 _NO_LINKS = {getattr(errno, name) for name in ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV", "EINVAL"]}
-_MAX_PID = 1 << 31
 DRAFT = ".tmp"
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
@@ -52,7 +51,7 @@ _LOG = logging.getLogger(__name__)
 _HELD: set[str] = set()
 """Paths of the claims that this process holds: one that it has left behind is as lost as that of a dead process."""
 
-_OWNERS: dict[tuple[int, str, float], _Owner] = {}
+_OWNERS: dict[tuple[int, Path, float, bool], _Owner] = {}
 _LOCK = threading.Lock()
 _SHARED = 60.0
 """Seconds for which new claims share an owner's file, so that each lives for its lifetime at least."""
@@ -65,12 +64,16 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class _Found:
-    """A claim file as it was read; `owner` is None if it does not say, `lost` is how many requests it stands for."""
+    """A claim file as it was read; `owner` is None if it does not say, `lost` is how many requests it stands for.
+
+    Its owner's way of asking may find again what it `remembers`.
+    """
 
     path: Path
     token: str
     owner: dict[str, object] | None
     lost: int = 1
+    remembers: bool = False
 
 
 class Claim:
@@ -93,9 +96,10 @@ class Claim:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._release()
+        self.leave()
 
-    def _release(self) -> None:
+    def leave(self) -> None:
+        """Leave this claim behind: its request was perhaps sent."""
         if self._held:
             self._held = False
             _let_go(self._chain[-1], self._owner)
@@ -105,30 +109,26 @@ class Claim:
 
         The first goes first: without it the others mean nothing.
         """
-        for path in self._chain:
-            if path != self._chain[-1] or _is_own(path, self._token):
-                path.unlink(missing_ok=True)
-        self._release()
-
-    def forget(self) -> None:
-        """Count no request before this one as lost: whoever answers found them again."""
-        self.unknown = 0
+        with self:
+            for path in self._chain:
+                if path != self._chain[-1] or _is_own(path, self._token):
+                    path.unlink(missing_ok=True)
 
     def lose(self, count: int) -> None:
-        """Leave this claim behind for requests that were sent and not answered, however many there were."""
+        """Leave this claim behind for requests that were sent and that nothing finds again, however many there were."""
         path = self._chain[-1]
-        if count > 1 and _is_own(path, self._token):
+        if (count > 1 or self._owner.remembers) and _is_own(path, self._token):
             told = json.loads(path.read_bytes())
             try:
-                write_bytes(path, canonical_json({**told, "lost": count}).encode())
+                write_bytes(path, canonical_json({**told, "lost": count, "remembers": False}).encode())
             except OSError as error:
                 _LOG.warning("%s: stands for %d lost requests and tells one: %s", path, count, error.strerror)
 
     def withdraw(self) -> None:
         """Remove this claim alone: nothing was paid for it. Lost ones before it stay to be counted."""
-        if _is_own(self._chain[-1], self._token):
-            self._chain[-1].unlink(missing_ok=True)
-        self._release()
+        with self:
+            if _is_own(self._chain[-1], self._token):
+                self._chain[-1].unlink(missing_ok=True)
 
 
 def take(
@@ -136,6 +136,8 @@ def take(
     stored: Callable[[], _Answer | None],
     lifetime: float = LIFETIME,
     pause: Callable[[float], None] = time.sleep,
+    *,
+    remembers: bool = False,
 ) -> Claim | _Answer:
     """Claim a request, or wait for the answer of whoever has claimed it.
 
@@ -144,6 +146,8 @@ def take(
         stored: Looks for the answer.
         lifetime: Seconds after which the claim ends even if its owner seems alive.
         pause: Waits between two looks; it may raise to give up.
+        remembers: Whether the way of asking finds again what it sent before a crash. A lost claim that was taken for
+            it counts as unknown to other ways alone.
 
     Returns:
         The claim, or the answer that somebody else has stored.
@@ -156,13 +160,15 @@ def take(
     while True:
         chain = _read_chain(root)
         if not chain or _is_lost(chain[-1], unreadable):
-            claim = _succeed(root, chain, lifetime)
+            claim = _succeed(root, chain, lifetime, remembers)
             if claim is not None:
-                answer = stored()  # only now: an answer is stored before its claim is removed
+                with ExitStack() as undo:
+                    undo.callback(claim.withdraw)
+                    answer = stored()  # only now: an answer is stored before its claim is removed
+                    undo.pop_all()
                 if answer is None:
                     return claim
-                with claim:
-                    claim.settle()
+                claim.settle()
                 return answer
         else:
             _look_anew(root.parent)
@@ -176,7 +182,7 @@ def take(
         seconds = min(2 * seconds, _LONGEST_PAUSE)
 
 
-def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
+def _succeed(root: Path, chain: list[_Found], lifetime: float, remembers: bool) -> Claim | None:
     """Make the next claim of a chain; None if another process, or another thread, was first."""
     path = root.with_name(f"{root.name.removesuffix(SUFFIX)}.{chain[-1].token}{SUFFIX}") if chain else root
     with _LOCK:
@@ -185,7 +191,7 @@ def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
         _HELD.add(str(path))
     owner = None
     try:
-        owner = _borrow(root.parent.parent, lifetime, {found.token for found in chain})
+        owner = _borrow(root.parent.parent, lifetime, remembers, {found.token for found in chain})
         made = owner.sign(path)
     except OSError:
         _let_go(path, owner)
@@ -193,15 +199,17 @@ def _succeed(root: Path, chain: list[_Found], lifetime: float) -> Claim | None:
     if not made:
         _let_go(path, owner)
         return None
-    claim = Claim([*(found.path for found in chain), path], owner, sum(found.lost for found in chain))
+    unknown = sum(found.lost for found in chain if not (found.remembers and remembers))
+    claim = Claim([*(found.path for found in chain), path], owner, unknown)
     if not chain:
         return claim
-    # A slow process may succeed a claim whose chain was settled meanwhile; it stands in no chain then.
-    now = _read_chain(root)
-    if not now or now[-1].token != owner.token:
-        with claim:
-            claim.withdraw()
-        return None
+    with ExitStack() as undo:
+        undo.callback(claim.withdraw)
+        # A slow process may succeed a claim whose chain was settled meanwhile; it stands in no chain then.
+        now = _read_chain(root)
+        if not now or now[-1].token != owner.token:
+            return None
+        undo.pop_all()
     return claim
 
 
@@ -214,16 +222,18 @@ class _Owner:
         token: Its name.
         ends: When its claims end, by the clock on the wall, which another process reads.
         count: How many claims may be links to it; it is deleted with the last.
+        remembers: See `take`.
     """
 
-    def __init__(self, folder: Path, lifetime: float) -> None:
+    def __init__(self, folder: Path, lifetime: float, remembers: bool) -> None:
         self.token = secrets.token_hex(8)
         self.count = 0
-        self.key = _owner_key(folder, lifetime)
+        self.remembers = remembers
+        self.key = os.getpid(), folder, lifetime, remembers  # a fork is another owner
         now = time.time()
         self.ends = now + lifetime + _SHARED
-        told = {"token": self.token, "owner": _self(os.getpid()), "started": now, "expires": self.ends}
-        self._content = canonical_json(told).encode()
+        told = {"token": self.token, "owner": describe(os.getpid()), "started": now, "expires": self.ends}
+        self._content = canonical_json({**told, "remembers": remembers}).encode()
         self._file = folder / f".claim.{self.token}{DRAFT}"
         write_new(self._file, self._content)
 
@@ -242,7 +252,11 @@ class _Owner:
                 write_new(path, self._content)
             except FileExistsError:
                 return False
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def delete(self) -> None:
@@ -250,17 +264,13 @@ class _Owner:
         self._file.unlink(missing_ok=True)
 
 
-def _owner_key(folder: Path, lifetime: float) -> tuple[int, str, float]:
-    return os.getpid(), str(folder), lifetime  # a fork is another owner
-
-
-def _borrow(folder: Path, lifetime: float, taken: set[str]) -> _Owner:
+def _borrow(folder: Path, lifetime: float, remembers: bool, taken: set[str]) -> _Owner:
     """Return an owner for one more claim, whose name is none of those in its chain."""
     with _LOCK:
-        key = _owner_key(folder, lifetime)
+        key = os.getpid(), folder, lifetime, remembers
         owner = _OWNERS.get(key)
         if owner is None or owner.token in taken or owner.ends < time.time() + lifetime or owner.count > _MOST:
-            owner = _OWNERS[key] = _Owner(folder, lifetime)
+            owner = _OWNERS[key] = _Owner(folder, lifetime, remembers)
         owner.count += 1
         return owner
 
@@ -295,12 +305,6 @@ def _is_same(path: Path, other: Path) -> bool:
         return False
 
 
-@functools.cache
-def _self(pid: int) -> dict[str, object]:
-    """Tell who this process is; a fork is another one."""
-    return {"host": socket.gethostname(), "place": place(), "pid": pid, "born": _born(pid)}
-
-
 def _read_chain(root: Path) -> list[_Found]:
     """Read a claim and its successors, the one in force last."""
     chain: list[_Found] = []
@@ -321,12 +325,12 @@ def _read(path: Path) -> _Found | None:
     try:
         told = json.loads(content)
         token, owner = str(told["token"]), {**told["owner"], "expires": float(told["expires"])}
-        lost = max(1, int(told.get("lost", 1)))
+        lost, remembers = max(1, int(told.get("lost", 1))), told.get("remembers") is True
     except (ValueError, KeyError, TypeError, OverflowError):
-        token, owner, lost = "", None, 1
+        token, owner, lost, remembers = "", None, 1, False
     if not _TOKEN.fullmatch(token):
         token, owner = digest([state.st_ino, state.st_mtime_ns])[:16], None  # it goes by the file itself
-    return _Found(path, token, owner, lost)
+    return _Found(path, token, owner, lost, remembers)
 
 
 def _is_lost(found: _Found, unreadable: dict[str, float]) -> bool:
@@ -338,52 +342,14 @@ def _is_lost(found: _Found, unreadable: dict[str, float]) -> bool:
     expires = float(str(owner["expires"]))
     if owner.get("place") != place():
         return time.time() > expires + _SKEW
-    if owner.get("pid") == os.getpid() and owner.get("born") == _born(os.getpid()):
+    if owner.get("pid") == os.getpid() and owner.get("born") == describe(os.getpid())["born"]:
         return str(found.path) not in _HELD
-    return time.time() > expires or not _is_alive(owner.get("pid"), owner.get("born"))
+    return time.time() > expires or not is_alive(owner.get("pid"), owner.get("born"))
 
 
 def _is_own(path: Path, token: str) -> bool:
     found = _read(path)
     return found is not None and found.token == token
-
-
-def place() -> str:
-    """Name where process ids mean the same: a machine since it started, and a namespace of process ids.
-
-    Containers may share the name of their host and have ids of their own.
-    """
-    names = [socket.gethostname()]
-    try:
-        names.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip())
-        names.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 - it points to no path
-    except OSError:
-        names.append("no /proc")
-    return " ".join(names)
-
-
-def _is_alive(pid: object, born: object) -> bool:
-    if not isinstance(pid, int) or not 0 < pid < _MAX_PID:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, and is somebody else's
-    return _born(pid) in {None, born}
-
-
-def _born(pid: int) -> str | None:
-    """Tell when a process began, in the kernel's ticks; None where the system does not tell.
-
-    An id that was given anew is then taken for the old process, and its claim holds until it expires.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "dead" if fields[0] in {"Z", "X"} else fields[19]  # a zombie sends nothing any more
 
 
 def sync_folder(folder: Path) -> None:

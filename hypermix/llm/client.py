@@ -40,6 +40,8 @@ class Llm:
         extra: Settings that go into the body of every request.
         tokenizer: The path of its tokenizer, in the form of llama.cpp's server; None if it has none.
         rate: What it charges; None if the config does not say.
+        remembers: Whether what answers finds again what it sent before a crash, as a batch does. A claim that it lost
+            is no unknown spend then; one that a direct request lost for the same key is.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Llm:
     extra: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
     rate: Rate | None = field(default_factory=Rate)
+    remembers: bool = False
 
     def question(self, request: Request) -> Question:
         """Return a request as it is sent to this model, and stored."""
@@ -229,7 +232,7 @@ class Client:
     def _look(self, question: Question) -> Record | Claim:
         """Return the stored answer or a claim to ask for it; offline there are no claims."""
         if not self._offline:
-            return self._store.begin(question, self._pause)
+            return self._store.begin(question, self._pause, remembers=self.llm.remembers)
         stored = self._store.get(question.key)
         if stored is not None:
             return stored
@@ -291,8 +294,7 @@ class Client:
                 return
             self._broken = error
             for _, claim in self._open.values():
-                with claim:
-                    claim.lose(1)
+                claim.leave()
             self._open.clear()
             self._give(None, error, Usage())
 
@@ -311,7 +313,7 @@ class Client:
             with claim:
                 if outcome.unknown:
                     claim.lose(outcome.unknown)
-                elif outcome.unsent or outcome.fatal or outcome.filtered or not backend.remembers:
+                elif outcome.unsent or outcome.fatal or outcome.filtered or not self.llm.remembers:
                     claim.withdraw()  # else it is under way, and found again later
             if outcome.filtered:
                 filtered = Completion(question.key, (Choice("", "content_filter", ()),))
@@ -319,8 +321,6 @@ class Client:
             elif outcome.fatal or not outcome.unsent:  # else the job ends, and something else says why
                 self._give(tag, outcome, Usage(unknown=outcome.unknown))
             return
-        if backend.remembers:
-            claim.forget()
         try:
             record = self._store.finish(claim, question, outcome)
         except LlmError:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hypermix.hashing import digest
-from hypermix.llm.claim import place
+from hypermix.llm.process import place
 from hypermix.llm.shared import Shared, State
 
 SHARE = 0.98

@@ -116,9 +116,11 @@ def all_abilities(path: str) -> Abilities:
     return Abilities(chat=path == CHAT, echo=path == COMPLETIONS, structured=path == CHAT)
 
 
-def first_probe(path: str) -> Request:
-    """Return the first request of a probe; at most `MOST_PROBES` are sent, and no later one is longer."""
-    return Request(path, _body(all_abilities(path)), "probe")
+def least_probes(llm: Llm, path: str) -> list[Request]:
+    """Return the requests of a probe where all is taken; at most `MOST_PROBES` are sent, none longer than the first."""
+    first = Request(path, _body(all_abilities(path)), "probe")
+    told = path == CHAT and _EFFORT in llm.extra
+    return [first] if told else [first, _alone(path, "max_tokens")]
 
 
 def _question(llm: Llm, path: str) -> Question:
@@ -173,13 +175,7 @@ def _try_alone(client: Client, path: str, found: Abilities) -> Abilities:
     """Try the one setting of an API that no row is asked with, in a request that has nothing else."""
     if path == CHAT and found.effort:
         return found  # the first request had it
-    body: dict[str, Any] = {found.max_tokens: _FEW_TOKENS}
-    if path == CHAT:
-        # Without any thinking: the cheapest, and the one at which models of OpenAI tell log-probabilities.
-        body |= {"messages": [{"role": "user", "content": "Say yes."}], _EFFORT: _LEAST_EFFORT}
-    else:
-        body |= {"prompt": ["One film:", "Two films:"]}
-    client.submit(None, Request(path, body, "probe"))
+    client.submit(None, _alone(path, found.max_tokens))
     _, answer = client.take_any()
     if isinstance(answer, Refusal) and isinstance(answer.error, BudgetError):
         raise answer.error
@@ -187,6 +183,16 @@ def _try_alone(client: Client, path: str, found: Abilities) -> Abilities:
     if path != CHAT:
         return replace(found, prompts=taken)
     return replace(found, effort=taken or _knows_effort(answer))
+
+
+def _alone(path: str, max_tokens: str) -> Request:
+    body: dict[str, Any] = {max_tokens: _FEW_TOKENS}
+    if path == CHAT:
+        # Without any thinking: the cheapest, and the one at which models of OpenAI tell log-probabilities.
+        body |= {"messages": [{"role": "user", "content": "Say yes."}], _EFFORT: _LEAST_EFFORT}
+    else:
+        body |= {"prompt": ["One film:", "Two films:"]}
+    return Request(path, body, "probe")
 
 
 def _knows_effort(answer: Completion | Refusal) -> bool:

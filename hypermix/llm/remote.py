@@ -36,7 +36,6 @@ class RemoteBackend:
     """The sender's process, as a `hypermix.llm.backend.Backend`."""
 
     eager = True
-    remembers = False
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.width = min(_FIRST, endpoint.concurrency) + 1

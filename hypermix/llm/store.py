@@ -223,12 +223,15 @@ class RequestStore:
                 _LOG.warning("%s: %s; the answer waits up to %.0f s for room", path, error.strerror, self.patience)
                 time.sleep(min(_PAUSE, self.patience))
 
-    def begin(self, question: Question, pause: Callable[[float], None] = time.sleep) -> Record | Claim:
+    def begin(
+        self, question: Question, pause: Callable[[float], None] = time.sleep, *, remembers: bool = False
+    ) -> Record | Claim:
         """Return the stored answer, or claim the request; another process that has claimed it is waited for.
 
         Args:
             question: The request.
             pause: Waits for some seconds between two looks at somebody else's claim; it may raise to give up.
+            remembers: Whether the way of asking finds again what it sent before a crash.
 
         Raises:
             LlmError: If the claim cannot be written; nothing was sent then.
@@ -241,7 +244,7 @@ class RequestStore:
         root = self.path(key).with_name(key + SUFFIX)
         try:
             self._make_folder(root.parent)
-            return take(root, lambda: self._look(key), self.lifetime, pause)
+            return take(root, lambda: self._look(key), self.lifetime, pause, remembers=remembers)
         except OSError as error:
             raise LlmError(
                 f"{root}: cannot be written: {error.strerror}; {_advice(error)}, and run again: nothing was sent"

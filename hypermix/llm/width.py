@@ -11,7 +11,7 @@ from typing import Self
 from filelock import lock_descriptor, unlock_descriptor
 
 from hypermix.hashing import digest
-from hypermix.llm.claim import place
+from hypermix.llm.process import place
 
 _LOG = logging.getLogger(__name__)
 

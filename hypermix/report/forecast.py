@@ -13,7 +13,7 @@ from rich.text import Text
 from hypermix.report.console import plain
 from hypermix.report.format import dollars
 
-SUBSAMPLE = "snakemake --cores 2 --until subsample"
+SUBSAMPLE = "snakemake --cores 2 {target}--until subsample"
 """The command that draws the rows on which a plan rests."""
 
 _THOUSAND, _MILLION = 1_000, 1_000_000
@@ -116,6 +116,7 @@ class Forecast:
         missing: Draws of rows that are not there yet, so that nothing can be told of them.
         draws: All draws of rows that language models go on with.
         account: The budget; None if no hosted model is asked.
+        export: Whether the rows of the exported model are counted too.
     """
 
     lines: Sequence[Line]
@@ -123,6 +124,7 @@ class Forecast:
     missing: int = 0
     draws: int = 0
     account: Account | None = None
+    export: bool = False
 
     @property
     def hosted(self) -> list[Line]:
@@ -196,7 +198,7 @@ def _sentences(forecast: Forecast) -> Iterator[str]:
     if forecast.missing:
         yield (
             f"{forecast.missing} of {forecast.draws} draws of rows are not there yet and not counted; make them with: "
-            f"{SUBSAMPLE}"
+            f"{SUBSAMPLE.format(target='export ' if forecast.export else '')}"
         )
     for name, model in forecast.models.items():
         yield from _tell_model(name, model)

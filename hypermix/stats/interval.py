@@ -63,6 +63,27 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     return Interval(mean, sd, mean - half, mean + half, n)
 
 
+def share_interval(n_right: int, n: int, level: float = 0.95) -> Interval:
+    """Return a share of rows and its Wilson score interval (Wilson 1927): what a test set of this size can tell.
+
+    Args:
+        n_right: How many rows count, such as those predicted rightly.
+        n: All rows.
+        level: Coverage of the interval, between 0 and 1.
+
+    Returns:
+        The share as the mean, without a spread; NaN without rows.
+
+    Raises:
+        ArtefactError: If the level is not between 0 and 1.
+    """
+    check_share("level", level)
+    if n < 1:
+        return Interval(math.nan, math.nan, math.nan, math.nan, 0)
+    found = stats.binomtest(n_right, n).proportion_ci(level, method="wilson")
+    return Interval(n_right / n, math.nan, float(found.low), float(found.high), n)
+
+
 def check_share(name: str, value: float) -> None:
     """Check a setting such as a level, which must lie between 0 and 1.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypermix.errors import HypermixError
 
-_INTERRUPTED = 130
+INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
 
 
@@ -46,7 +46,7 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
         yield logger
     except KeyboardInterrupt:
         logger.info("interrupted; run again to go on")
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     except HypermixError as error:
         logger.error("%s", error)
         raise SystemExit(1) from None

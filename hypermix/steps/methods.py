@@ -15,6 +15,7 @@ from hypermix.classify.device import Place
 from hypermix.classify.embed import embed, read_embedding
 from hypermix.classify.encode import Encoded
 from hypermix.classify.finetune import Moment
+from hypermix.classify.keep import Model
 from hypermix.classify.network import Network
 from hypermix.classify.probe import fit_probe
 from hypermix.classify.setfit import Pairs, train_setfit
@@ -31,12 +32,14 @@ class Outcome:
         kept: The moment that predicts.
         probabilities: Those of the rows of each split that is evaluated, (n_rows, n_labels).
         told: What the provenance says about it.
+        model: What can be kept; None if the method trains no model of transformers.
     """
 
     history: list[Moment]
     kept: Moment
     probabilities: dict[str, NDArray[np.float64]]
     told: dict[str, Any] = field(default_factory=dict)
+    model: Model | None = None
 
 
 def word_accuracy(moment: Moment) -> str:

@@ -149,7 +149,7 @@ def _batch(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:
             timing=Timing(poll=runtime["llm"]["poll"]),
         )
 
-    return replace(_hosted(llm, runtime), open=lambda: closing(build()))
+    return replace(_hosted(llm, runtime), open=lambda: closing(build()), remembers=True)
 
 
 def _rate(runtime: Mapping[str, Any]) -> Rate | None:
@@ -158,19 +158,14 @@ def _rate(runtime: Mapping[str, Any]) -> Rate | None:
 
 
 def _endpoint(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Endpoint:
-    limits, rate = runtime["llm"]["limits"], _rate(runtime)
+    rate = _rate(runtime)
     base_url = llm["base_url"]
     key = read_key(runtime["llm"]["key"], base_url, KEY_VARIABLE, KEY_FILE)
     return Endpoint(
         name=llm["model"],
         base_url=base_url,
         api_key=key,
-        concurrency=limits["concurrency"],
-        deadline=limits["deadline"],
-        tries=limits["tries"],
-        longest_wait=limits["longest_wait"],
-        requests_per_min=limits["requests_per_min"],
-        tokens_per_min=limits["tokens_per_min"],
+        **runtime["llm"]["limits"],
         shared=str(Path(runtime["cache"]) / "limits"),
         ledger=str(ledger_path(runtime)),
         caps=runtime["budget"],

@@ -18,10 +18,11 @@ from hypermix.llm.client import Llm
 from hypermix.llm.embedded import embedded_identity, packaged_file
 from hypermix.llm.ledger import Caps, Ledger
 from hypermix.llm.price import Tokens, most_completion
-from hypermix.llm.probe import MOST_PROBES, all_abilities, first_probe
+from hypermix.llm.probe import MOST_PROBES, all_abilities, least_probes
 from hypermix.records import Abilities
 from hypermix.report.forecast import Account, Amount, Forecast, Line, Model, Span
 from hypermix.steps.augment import open_work
+from hypermix.steps.choose import export_augmentation
 from hypermix.steps.model import HERE, known_abilities, ledger_path, main_path, open_llm, open_store
 from hypermix.steps.rehearsal import Asked, Count, rehearse
 
@@ -52,22 +53,25 @@ class _Talker:
     here: bool
 
 
-def forecast(config: Config) -> Forecast:
+def forecast(config: Config, export: bool = False) -> Forecast:
     """Tell what the runs of an experiment will ask that the store does not have.
 
     Args:
         config: The config.
+        export: Whether the rows of the exported model are counted too.
 
     Raises:
         AugmentError: If an augmenter could not work with what it is given.
+        ConfigError: If it is not known yet what will be exported.
         LlmError: If a model that runs here cannot be found.
     """
-    return _Plan(config).tell()
+    return _Plan(config, export).tell()
 
 
 class _Plan:
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, export: bool) -> None:
         self._config = config
+        self._export = export
         self._talkers: dict[str, _Talker] = {}
         self._counts: dict[tuple[str, str], list[Count]] = {}
         self._rows: dict[tuple[str, Path, int], int] = {}
@@ -75,10 +79,10 @@ class _Plan:
         self._draws: set[Path] = set()
 
     def tell(self) -> Forecast:
-        for key in _augmentations(self._config):
+        for key in _augmentations(self._config, self._export):
             self._count(key)
         models = {name: self._describe(name) for name in self._talkers}
-        return Forecast(self._lines(), models, len(self._missing), len(self._draws), self._account())
+        return Forecast(self._lines(), models, len(self._missing), len(self._draws), self._account(), self._export)
 
     def _count(self, key: Mapping[str, Any]) -> None:
         """Count one augmentation, if its rows are drawn."""
@@ -151,9 +155,10 @@ class _Plan:
         )
 
 
-def _augmentations(config: Config) -> list[dict[str, Any]]:
+def _augmentations(config: Config, export: bool) -> list[dict[str, Any]]:
     """List what asks a language model; runs that differ in the classifier share it."""
-    asking = [key for key in experiment.runs(config) if getattr(config.augmenters[str(key["augmenter"])], "llm", None)]
+    keys_of_all = [*experiment.runs(config), *([export_augmentation(config)] if export else [])]
+    asking = [key for key in keys_of_all if getattr(config.augmenters[str(key["augmenter"])], "llm", None)]
     keys = dict.fromkeys(tuple(key[part] for part in _AUGMENTATION) for key in asking)
     return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]
 
@@ -186,9 +191,12 @@ def _open_nothing() -> AbstractContextManager[Backend]:
 
 
 def _count_probe(talker: _Talker) -> Count:
-    question, count = talker.asked.llm.question(first_probe(talker.path)), Count()
-    count.low[talker.path].add(question, 1)
-    count.high[talker.path].add(question, most_completion(question.body), times=MOST_PROBES)
+    llm, count = talker.asked.llm, Count()
+    questions = [llm.question(request) for request in least_probes(llm, talker.path)]
+    for question in questions:
+        count.low[talker.path].add(question, 1)
+    first = questions[0]
+    count.high[talker.path].add(first, most_completion(first.body), times=MOST_PROBES)
     return count
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from hypermix import tables
+from hypermix.config.experiment import WHOLE
 from hypermix.data.index import take, text_keys
 from hypermix.data.sample import draw, rows_per_class
 from hypermix.data.split import carve_share, describe_carved
@@ -34,7 +35,7 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     With `split: repeated` the splits themselves are drawn first, from all rows of train.
 
     Args:
-        keys: ``dataset``, ``subsample`` (the size of train) and ``data_seed``.
+        keys: ``dataset``, ``subsample`` (the size of train, or `WHOLE`) and ``data_seed``.
         slice_json: The slice of `subsample`: the sizes of validation and test, null for all rows.
         inputs: The prepared splits and ``groups``.
         outputs: Where the drawn splits go.
@@ -44,6 +45,9 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
     """
     seed = int(keys["data_seed"])
     sizes = {**json.loads(slice_json)["sizes"], "train": keys["subsample"]}
+    if keys["subsample"] == WHOLE:
+        # Nothing is scarce there, so no labelled row is left unused.
+        sizes |= {"train": None, "validation": None}
     prepared = read_provenance(inputs["train"])
     settings = prepared["slices"]["prepare"]["dataset"]
     repeated = settings.get("split") == "repeated"

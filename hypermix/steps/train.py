@@ -19,11 +19,13 @@ from hypermix.classify import threads as cpu
 from hypermix.classify.device import Place, choose_place, start_measuring
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import Moment, finetune, kept_moment, predict
+from hypermix.classify.keep import Model, read_all, save_model
 from hypermix.classify.model import load_classifier, load_encoder, locate_model, longest_input, weights_digests
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe
 from hypermix.classify.reinit import reinit_top, scale_count
 from hypermix.classify.tmix import Mixer, scale_layers
+from hypermix.errors import TrainError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
 from hypermix.hub import commit_of
@@ -48,7 +50,8 @@ def run(
         slice_json: The slice of `train`.
         inputs: The subsampled ``train``, ``validation`` and ``test``, and ``synthetic``; for a classifier with `match`
             also ``matched``, the synthetic rows of that augmenter.
-        outputs: Where ``predictions`` and ``history`` go.
+        outputs: Where ``predictions`` and ``history`` go, and the folder ``model`` if the model is kept. One that is
+            kept reads every row at least once, also where the limits of its steps end before.
         runtime: What changes no result: ``offline``, whether the hub is not asked for a model.
 
     Raises:
@@ -76,7 +79,8 @@ def run(
         outcome = methods.setfit(folder, texts, targets, settings, seeds["trial"], place)
     else:
         ids = (*splits["train"]["id"], *synthetic["id"])
-        outcome = _on_tokens(folder, place, texts, targets, ids, settings, seeds["trial"], n_matched)
+        whole = "model" in outputs
+        outcome = _on_tokens(folder, place, texts, targets, ids, settings, seeds["trial"], n_matched, whole=whole)
     history, kept = outcome.history, outcome.kept
     counts = {
         "n_train": len(splits["train"]),
@@ -93,6 +97,12 @@ def run(
     write_table(outputs["predictions"], tables.from_columns("predictions", predictions), provenance)
     moments = pd.DataFrame([asdict(moment) for moment in history])
     write_table(outputs["history"], tables.from_columns("history", moments), provenance)
+    if "model" in outputs:
+        if outcome.model is None:
+            raise TrainError(
+                f"a classifier of method {settings['method']} writes no model; export one of finetune or tmix"
+            )
+        save_model(outcome.model, labels, outputs["model"])
     _LOG.info("kept the weights of step %d of %d: %s", kept.step, history[-1].step, methods.word_accuracy(kept))
 
 
@@ -105,6 +115,8 @@ def _on_tokens(
     settings: Mapping[str, Any],
     trial: int,
     n_matched: int | None,
+    *,
+    whole: bool,
 ) -> methods.Outcome:
     """Train by a method of ours, which all take the same token ids."""
     if settings["method"] == "probe":
@@ -124,10 +136,11 @@ def _on_tokens(
     if settings["method"] == "probe":
         return methods.probe(folder, network, rows, settings)
     train, validation = replace(rows["train"], ids=ids), rows["validation"]
-    history = _train(network, train, validation, settings, trial, n_matched)
+    history = _train(network, train, validation, settings, trial, n_matched, whole=whole)
     told = {"kept": settings["keep"] if len(validation) else "last, since there are no validation rows"}
     probabilities = {name: predict(network, rows[name]) for name in _EVALUATED}
-    return methods.Outcome(history, kept_moment(history, settings["keep"]), probabilities, told)
+    model = Model(network, tokenizer, limit)
+    return methods.Outcome(history, kept_moment(history, settings["keep"]), probabilities, told, model)
 
 
 def _tell_absent(targets: NDArray[np.float32], labels: Sequence[str]) -> None:
@@ -144,9 +157,16 @@ def _train(
     settings: Mapping[str, Any],
     trial: int,
     n_matched: int | None,
+    *,
+    whole: bool,
 ) -> list[Moment]:
-    """Train as the settings say; an epoch has the steps of a pass over `n_matched` rows, or over these if None."""
+    """Train as the settings say; an epoch has the steps of a pass over `n_matched` rows, or over these if None.
+
+    With `whole` every row is read at least once, whatever the settings say of steps.
+    """
     recipe = Recipe(**{name: settings[name] for name in Recipe.__dataclass_fields__})
+    if whole:
+        recipe = read_all(recipe, len(train))
     n_layers = len(network.layers)
     reinit_top(network, scale_count(settings["reinit_layers"], settings["reinit_of"], n_layers), trial)
     mixer = None

@@ -17,6 +17,8 @@ rule augment:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
         # Derived from threads, so that Snakemake does not track it: it changes no result. It tells the place of a key.
         run=lambda wildcards, threads: experiment.augment_runtime(CONFIG, wildcards.augmenter, threads),
+        # Derived from threads, so that Snakemake does not track it.
+        warm=lambda wildcards, threads: WARM,
     message:
         "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

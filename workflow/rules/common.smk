@@ -1,18 +1,23 @@
 """The checked config, the paths of all artefacts, and what each rule may see of the config."""
 
+import sys
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 
 from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
-from hypermix.config.registry import REGISTRY_PATH, read_registry
+from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
 from hypermix.files import is_url
+from hypermix.steps import warm
+from hypermix.steps.choose import CHOICE, read_choice
 
 try:
-    CONFIG = load_config(config, read_registry(Path(workflow.basedir) / REGISTRY_PATH))
+    REGISTRY = read_registry(Path(workflow.basedir) / REGISTRY_PATH)
+    CONFIG = load_config(config, REGISTRY)
     check_files(CONFIG)
     RUNS = experiment.runs(CONFIG)
 except HypermixError as error:
@@ -20,6 +25,8 @@ except HypermixError as error:
 
 RESULTS = CONFIG.results
 SPLITS = ["train", "validation", "test"]
+# What the jobs of this process find their keepers by. The jobs of a cluster are of other processes and have none.
+WARM = token_hex(16)
 
 # Each path is its key; a later stage adds what it depends on.
 DRAW = "dataset={dataset}/subsample={subsample}/data_seed={data_seed}"
@@ -29,7 +36,7 @@ RUN = f"{DRAW}/augmenter={{augmenter}}/classifier={{classifier}}/trial={{trial}}
 
 wildcard_constraints:
     dataset="[A-Za-z0-9_-]+",
-    subsample="[0-9.]+[sf]",
+    subsample=f"[0-9.]+[sf]|{experiment.WHOLE}",
     data_seed="[0-9]+",
     augmenter="[A-Za-z0-9_-]+",
     classifier="[A-Za-z0-9_-]+",
@@ -99,3 +106,17 @@ def augment_slice(dataset, augmenter):
 def train_slice(classifier):
     """Cut what `train` may see, once for all runs."""
     return experiment.train_slice(CONFIG, classifier)
+
+
+def keep_warm():
+    """Start what the jobs of this process share: their imports."""
+    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])
+
+
+# A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
+if workflow.remote_exec and "--local-groupid" in sys.argv:
+    keep_warm()
+
+
+onstart:
+    keep_warm()

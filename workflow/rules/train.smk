@@ -9,6 +9,8 @@ rule train:
         history=artefact("train", RUN, "history"),
     log:
         f"{RESULTS}/logs/train/{RUN}.log",
+    wildcard_constraints:
+        subsample="[0-9.]+[sf]",  # `fit` trains on all rows
     conda:
         "../../envs/hypermix.yaml"
     threads: CONFIG.threads.train
@@ -18,8 +20,9 @@ rule train:
         gpu_mb=0,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
-        # Derived from threads, so that Snakemake does not track it: it changes no result.
+        # Derived from threads, so that Snakemake does not track them: they change no result.
         run=lambda wildcards, threads: experiment.train_runtime(CONFIG),
+        warm=lambda wildcards, threads: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

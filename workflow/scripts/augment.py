@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from hypermix.steps import augment
-from hypermix.steps.job import job
+from hypermix.steps import warm
 
-with job(snakemake.log[0], " ".join(["augment", *snakemake.wildcards])):
-    augment.run(
-        keys=dict(snakemake.wildcards.items()),
-        slice_json=snakemake.params.slice,
-        train=Path(snakemake.input.train),
-        runtime=snakemake.params.run,
-        outputs={name: Path(path) for name, path in snakemake.output.items()},
-    )
+warm.run(
+    "hypermix.steps.augment",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["augment", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    train=Path(snakemake.input.train),
+    runtime=snakemake.params.run,
+    outputs={name: Path(path) for name, path in snakemake.output.items()},
+)

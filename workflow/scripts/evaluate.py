@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from hypermix.steps import evaluate
-from hypermix.steps.job import job
+from hypermix.steps import warm
 
-with job(snakemake.log[0], " ".join(["evaluate", *snakemake.wildcards])):
-    evaluate.run(
-        keys=dict(snakemake.wildcards.items()),
-        slice_json=snakemake.params.slice,
-        predictions=Path(snakemake.input.predictions),
-        output=Path(snakemake.output.metrics),
-    )
+warm.run(
+    "hypermix.steps.evaluate",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["evaluate", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    predictions=Path(snakemake.input.predictions),
+    output=Path(snakemake.output.metrics),
+)

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from hypermix.steps import train
-from hypermix.steps.job import job
+from hypermix.steps import warm
 
-with job(snakemake.log[0], " ".join(["train", *snakemake.wildcards])):
-    train.run(
-        keys=dict(snakemake.wildcards.items()),
-        slice_json=snakemake.params.slice,
-        inputs={
-            name: Path(str(snakemake.input[name]))
-            for name in ("train", "validation", "test", "synthetic", "matched")
-            if snakemake.input[name]  # without a match there is no such file
-        },
-        outputs={name: Path(path) for name, path in snakemake.output.items()},
-        runtime=snakemake.params.run,
-    )
+warm.run(
+    "hypermix.steps.train",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["train", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    inputs={
+        name: Path(str(snakemake.input[name]))
+        for name in ("train", "validation", "test", "synthetic", "matched")
+        if snakemake.input[name]  # without a match there is no such file
+    },
+    outputs={name: Path(path) for name, path in snakemake.output.items()},
+    runtime=snakemake.params.run,
+)

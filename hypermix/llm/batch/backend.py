@@ -62,7 +62,6 @@ class BatchBackend:
 
     width = MOST_QUESTIONS
     eager = False
-    remembers = True
 
     def __init__(
         self,

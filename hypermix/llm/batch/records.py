@@ -116,9 +116,10 @@ class BatchRecords:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock")
+            # A file that merely exists, which is the fallback, would outlive a process that is killed.
+            lock = FileLock(self.folder / ".lock", fallback_to_soft=False)
             lock.acquire()
-        except (OSError, NotImplementedError) as error:
+        except OSError as error:
             raise LlmError(
                 f"{self.folder}: cannot be locked: {error}; see to the folder and its permissions; nothing was sent"
             ) from error

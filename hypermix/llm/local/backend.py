@@ -35,11 +35,9 @@ class LocalBackend:
     Attributes:
         width: How many questions it can make use of at once.
         eager: False, so that batches are full.
-        remembers: False, since nothing is paid and nothing outlives the process.
     """
 
     eager = False
-    remembers = False
 
     def __init__(self, model: LocalModel, batch_size: int) -> None:
         self._model: LocalModel | None = model

@@ -238,7 +238,8 @@ def _tell_cost(client: Client) -> str:
         return "from a stored answer, nothing was asked"
     rate, tokens = client.llm.rate, usage.tokens_paid
     price = "price unknown" if rate is None else f"{dollars(rate.usd(tokens))} US dollars"
-    return f"asked now: {usage.paid} request, {tokens.prompt} prompt and {tokens.completion} answer tokens, {price}"
+    requests = f"{usage.paid} request" + "s" * (usage.paid > 1)
+    return f"asked now: {requests}, {tokens.prompt} prompt and {tokens.completion} answer tokens, {price}"
 
 
 def _check_listed(about: str, catalog: Catalog, model: str, today: date) -> Iterator[Finding]:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.model import load_classifier
 from hypermix.classify.network import Network
+from tests.one_thread import one_thread
 from tests.tiny import LONGEST, save_tiny_bert
+
+__all__ = ["one_thread"]
 
 LABELS = ("negative", "positive")
 EncodeRows = Callable[[Sequence[tuple[str, str]]], Encoded]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute in one thread, as a job does: two threads that wait for each other are slow on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

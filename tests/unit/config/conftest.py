@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from hypermix.config.load import load_config
+from hypermix.errors import ConfigError
+
 Change = Callable[[str, Any], dict[str, Any]]
 
 PRICE = {"input": 0.1, "output": 0.5, "as_of": "2026-11-22", "source": "the page of prices"}
@@ -79,3 +82,13 @@ def raw() -> dict[str, Any]:
 def change() -> Change:
     """Return a function that gives the config with one key set, named as in ``seeds.data.count``."""
     return lambda path, value: set_key(RAW, path, value)
+
+
+def mistakes(raw: Any) -> list[str]:
+    """Return the lines of the error that a config gives, without the first."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(raw)
+    first, *lines = str(caught.value).splitlines()
+    assert first == ("the config has 1 mistake:" if len(lines) == 1 else f"the config has {len(lines)} mistakes:")
+    assert all(line.startswith("  ") for line in lines)
+    return [line[2:] for line in lines]

@@ -149,3 +149,49 @@ def test_any_setting_gives_lines(key: str, value: Any) -> None:
     raw["augmenters"] = {"x": {"llm": "a", "label_source": "scoring", key: value}, "y": value}
 
     assert all(isinstance(line, str) for line in find_mistakes(raw))
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "line"),
+    [
+        ("dataset", "mien", "export.dataset: 'mien' is no key of datasets; did you mean 'mine'? (known: rt, mine, "),
+        ("augmenter", "mux", "export.augmenter: 'mux' is no key of augmenters; did you mean 'mix'? (known: none, "),
+        ("classifier", "bert", "export.classifier: 'bert' is no key of classifiers; known: minilm, slow"),
+    ],
+)
+def test_what_is_exported_must_be_there(key: str, name: str, line: str) -> None:
+    (told,) = find_mistakes(set_key(RAW, f"export.{key}", name))
+
+    assert told.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("license", "Apache 2.0\nx: y", "the hub's name of a license, such as apache-2.0, cc-by-4.0 or other"),
+        ("license", "", "the hub's name of a license"),
+        ("language", "English", "the code of a language, such as en, or multilingual"),
+        ("augmenter", "a/b", "in a name letters, digits, - and _ alone"),
+    ],
+)
+def test_what_the_card_says_has_the_hubs_form(key: str, value: str, wanted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(set_key(RAW, f"export.{key}", value))
+
+    assert f"export.{key}: {value!r} stands there; wanted is " in str(caught.value)
+    assert wanted in str(caught.value)
+
+
+@pytest.mark.parametrize("license_id", ["mit", "apache-2.0", "cc-by-nc-sa-4.0", "other"])
+@pytest.mark.parametrize("language", ["en", "deu", "multilingual"])
+def test_licenses_and_languages_of_the_hub_are_taken(license_id: str, language: str) -> None:
+    config = load_config(set_key(set_key(RAW, "export.license", license_id), "export.language", language))
+
+    assert (config.export.license, config.export.language) == (license_id, language)
+
+
+def test_an_exported_augmenter_that_no_run_has_needs_a_price_too() -> None:
+    raw = {**without_prices("luna"), "except": [{"augmenter": "talk"}]}
+    assert list(find_mistakes(raw)) == []
+
+    assert list(find_mistakes(set_key(raw, "export.augmenter", "talk"))) == [f"llms.luna.{NO_PRICE}"]

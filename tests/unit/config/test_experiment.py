@@ -78,7 +78,7 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [*listed, not value, "8s", "new", "b.csv", "copy", 7, ["none"], {"env": "NEW"}]
+        return [*listed, not value, "8s", "new", "b.csv", "copy", 7, ["none"], {"env": "NEW"}, "rt", "none", "slow"]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):
@@ -133,6 +133,9 @@ def slices(config: Config) -> Slices:
         **{("train", name): experiment.train_slice(config, name) for name in config.classifiers},
         ("evaluate",): experiment.evaluate_slice(),
         ("aggregate",): experiment.aggregate_slice(config),
+        ("choose",): experiment.choose_slice(config),
+        **{("fit", name): experiment.fit_slice(config, name) for name in config.classifiers},
+        ("export",): experiment.export_slice(config, "MIT"),
     }
 
 
@@ -145,14 +148,14 @@ def users(place: Place) -> set[Path]:
         ("datasets", "augment"): {("augment", name, asker) for asker in askers},
         ("llms", "augment"): {("augment", d, a) for d in FULL["datasets"] for a, llm in askers.items() if llm == name},
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
-        ("classifiers", "train"): {("train", name)},
+        ("classifiers", "train"): {("train", name), ("fit", name)},
         ("subsample", "subsample"): {("subsample",)},
-        ("threads", "train"): {("train", classifier) for classifier in FULL["classifiers"]},
+        ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
     }
     if place.stage == "runtime":
         return set()
-    if place.stage == "aggregate":
-        return {("aggregate",)}
+    if place.stage in {"aggregate", "choose", "export"}:
+        return {(place.stage,)}
     return {*own[section, place.stage], ("aggregate",)}
 
 
@@ -169,7 +172,8 @@ def test_setting_changes_slices_of_its_stage(place: Place) -> None:
 
 
 def test_walk_meets_every_stage() -> None:
-    assert {place.stage for place in PLACES} == {"prepare", "subsample", "augment", "train", "aggregate", "runtime"}
+    stages = {"prepare", "subsample", "augment", "train", "aggregate", "choose", "export", "runtime"}
+    assert {place.stage for place in PLACES} == stages
     assert len(PLACES) == len({place.path for place in PLACES}) > 150
     inner = {"key.env", "key.file", "limits.concurrency", "limits.tries", "price.input", "price.as_of"}
     assert inner <= {".".join(place.path[2:]) for place in PLACES if place.path[0] == "llms"}
@@ -210,7 +214,9 @@ def test_method_version_is_in_slice(stage: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(METHOD_VERSIONS, stage, 99)
     after = slices(load_config(RAW))
 
-    assert {key[0] for key in before if before[key] != after[key]} == {stage}
+    # What is exported is trained by the same method.
+    changed_too = {"fit"} if stage == "train" else set()
+    assert {key[0] for key in before if before[key] != after[key]} == {stage} | changed_too
 
 
 def test_subsample_slice_is_exact() -> None:
@@ -453,3 +459,52 @@ def test_baselines_are_controls_in_order(change: Change) -> None:
 def test_named_baselines_are_taken_as_given(change: Change) -> None:
     assert baselines(load_config(change("report.baselines", ["mix", "none"]))) == ["mix", "none"]
     assert baselines(load_config(change("report.baselines", []))) == []
+
+
+# export
+
+
+def test_the_only_dataset_is_exported(change: Change) -> None:
+    only = load_config({**RAW, "datasets": {"mine": RAW["datasets"]["mine"]}})
+
+    assert experiment.export_dataset(only) == "mine"
+    assert experiment.export_dataset(load_config(change("export.dataset", "tone"))) == "tone"
+
+
+def test_one_of_several_datasets_must_be_named() -> None:
+    with pytest.raises(ConfigError, match=r"^export\.dataset: must be given.*has 4 datasets.*rt, mine, tone, known$"):
+        experiment.export_dataset(load_config(RAW))
+
+
+@pytest.mark.parametrize("design", ["crossed", "paired"])
+def test_whole_draw_has_the_first_seeds(change: Change, design: str) -> None:
+    raw = {**change("export.dataset", "mine"), "seeds": {"data": [5, 3], "trials": [7, 8], "design": design}}
+
+    assert experiment.whole_draw(load_config(raw)) == {
+        "dataset": "mine",
+        "subsample": "all",
+        "data_seed": 5,
+        "trial": 7,
+    }
+
+
+def test_no_experiment_may_name_the_whole(change: Change) -> None:
+    with pytest.raises(ConfigError, match=r"subsample\.train\[0\]: 'all' stands there"):
+        load_config(change("subsample.train", [experiment.WHOLE]))
+
+
+def test_fit_slice_holds_what_train_may_see() -> None:
+    config = load_config(RAW)
+    fit, train = json.loads(experiment.fit_slice(config, "slow")), json.loads(experiment.train_slice(config, "slow"))
+
+    assert {name: fit[name] for name in ("classifier", "threads")} == {
+        name: train[name] for name in ("classifier", "threads")
+    }
+    assert fit["train_version"] == train["method_version"]
+
+
+def test_export_changes_no_report(change: Change) -> None:
+    told = experiment.aggregate_slice(load_config(change("export.augmenter", "mix")))
+
+    assert "export" not in json.loads(told)["config"]
+    assert told == experiment.aggregate_slice(load_config(RAW))

@@ -16,6 +16,7 @@ from hypermix.config.load import load_config
 from hypermix.config.registry import (
     FACTS,
     REGISTRY_PATH,
+    data_license,
     expand,
     is_commit,
     read_registry,
@@ -394,3 +395,24 @@ def test_a_commit_is_told_from_a_branch(revision: object, answer: bool) -> None:
     assert is_commit(revision) is answer
     assert not is_commit("a" * 39)
     assert not is_commit(f"{'a' * 40}\n")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "license_name"),
+    [
+        ({"source": "packaged"}, "MIT"),
+        ({"source": "file", "train": "a.csv"}, None),
+        ({"source": "hub", "path": "SetFit/CR"}, None),
+        ({"source": "registry"}, "CC0"),
+        ({"source": "registry", "path": "own/copy"}, None),  # another repository has terms of its own
+        ({"source": "registry", "name": "vague"}, None),
+    ],
+)
+def test_license_is_told_where_it_is_known(dataset: dict[str, Any], license_name: str | None) -> None:
+    known = {
+        "set": {"path": "a/set", "facts": {"license": "CC0"}},
+        "vague": {"path": "a/vague", "facts": {"license": "unknown"}},
+    }
+    config = load_config({**asked(), "datasets": {"set": dataset}}, known)
+
+    assert data_license("set", config.datasets["set"], known) == license_name

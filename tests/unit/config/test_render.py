@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
-from hypermix.config.model import Config, Report, Seeds, Subsample, Threads
+from hypermix.config.model import Config, Export, Report, Seeds, Subsample, Threads
 from hypermix.config.registry import REGISTRY_PATH, read_registry
 from hypermix.config.render import datasets_document, json_schema, reference
+from hypermix.config.setting import Stage
 from tests.architecture.source import ROOT
 from tests.unit.config.conftest import RAW, Change
 
@@ -63,7 +64,8 @@ def test_reference_has_every_setting() -> None:
         expected |= keys(nested, f"llms.NAME.{name}.") | {f"llms.NAME.{name}"}
     expected.add("llms.NAME.price.source")
     plain: dict[str, type[BaseModel]] = {
-        **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads}
+        **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads},
+        "export": Export,
     }
     for section, settings in plain.items():
         expected |= keys(settings, f"{section}.")
@@ -97,7 +99,7 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
     assert len(meaning) > 10
     assert meaning.endswith(".")
     assert default == "must be given" or json.loads(default.strip("`")) is not Ellipsis
-    assert stage in {"prepare", "subsample", "augment", "train", "evaluate", "aggregate", "runtime"}
+    assert stage in get_args(Stage)
 
 
 @pytest.mark.parametrize(

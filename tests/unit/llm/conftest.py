@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +49,14 @@ def server() -> Iterator[Loopback]:
 def store(tmp_path: Path) -> RequestStore:
     """Return an empty store."""
     return RequestStore(tmp_path / "requests")
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Return what starts processes that have their packages from the start."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.batch_server", "tests.unit.llm.hammering"])
+    return context
 
 
 class Thread:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hypermix import tables
 from hypermix.errors import ArtefactError
@@ -18,10 +17,10 @@ from hypermix.files import write_table
 from hypermix.llm import archive
 from hypermix.llm.claim import take
 from hypermix.llm.store import Answer, Question, Record, RequestStore
+from tests.unit.llm.anything import HEADERS, SETTINGS, TEXTS
 
 PATH = "/v1/completions"
 DAY = 86_400
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def record(sample: int, model: str = "m", path: str = PATH, response: str = "{}") -> Record:
@@ -98,23 +97,22 @@ def test_missing_store_is_told(store: RequestStore, use: Callable[[RequestStore]
 # Export and import.
 
 
-def test_export_and_import_give_equal_files(store: RequestStore, other: RequestStore, tmp_path: Path) -> None:
-    fill(store, *map(record, range(2500)))
+def test_export_and_import_give_equal_files(
+    store: RequestStore, other: RequestStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_BATCH", 100)
+    fill(store, *map(record, range(250)))
     found = archive.export_store(store, tmp_path / "all.parquet")
-    assert (found.answers, found.damaged) == (2500, [])
+    assert (found.answers, found.damaged) == (250, [])
     done = archive.import_store(other, tmp_path / "all.parquet")
-    assert (done.added, done.present, done.damaged) == (2500, 0, [])
+    assert (done.added, done.present, done.damaged) == (250, 0, [])
     assert contents(other) == contents(store)
     again = archive.import_store(other, tmp_path / "all.parquet")
-    assert (again.added, again.present) == (0, 2500)
+    assert (again.added, again.present) == (0, 250)
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
-@given(
-    response=TEXTS,
-    headers=st.dictionaries(TEXTS, TEXTS, max_size=2),
-    body=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False) | TEXTS | st.none(), max_size=3),
-)
+@given(response=TEXTS, headers=HEADERS, body=SETTINGS)
 def test_any_answer_survives(
     tmp_path_factory: pytest.TempPathFactory, response: str, headers: dict[str, str], body: dict[str, Any]
 ) -> None:

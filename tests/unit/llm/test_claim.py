@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from hypermix.llm import claim as module
-from hypermix.llm.claim import SUFFIX, Claim, place, take
+from hypermix.llm.claim import SUFFIX, Claim, take
+from hypermix.llm.process import born, place
 
 KEY = "ab" * 32
 
@@ -30,8 +31,10 @@ def nothing() -> str | None:
     return None
 
 
-def claim(root: Path, stored: Callable[[], str | None] = nothing, lifetime: float = 60.0) -> Claim:
-    found = take(root, stored, lifetime)
+def claim(
+    root: Path, stored: Callable[[], str | None] = nothing, lifetime: float = 60.0, *, remembers: bool = False
+) -> Claim:
+    found = take(root, stored, lifetime, remembers=remembers)
     assert isinstance(found, Claim)
     return found
 
@@ -52,9 +55,9 @@ def token(path: Path) -> str:
 
 def write_claim(path: Path, mark: str = "0123456789abcdef", expires: float | None = None, **owner: Any) -> None:
     """Write the claim of another process: of this machine and dead, unless told otherwise."""
-    born = {"host": socket.gethostname(), "place": place(), "pid": dead_pid(), "born": "1", **owner}
+    described = {"host": socket.gethostname(), "place": place(), "pid": dead_pid(), "born": "1", **owner}
     now = time.time()
-    told = {"token": mark, "owner": born, "started": now, "expires": now + 60 if expires is None else expires}
+    told = {"token": mark, "owner": described, "started": now, "expires": now + 60 if expires is None else expires}
     path.write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -241,11 +244,11 @@ def test_process_with_an_id_given_anew_is_another(root: Path) -> None:
 
 
 def test_live_process_is_respected_until_its_claim_expires(root: Path) -> None:
-    born = module._born(os.getppid())
-    assert born is not None
-    write_claim(root, pid=os.getppid(), born=born)
+    began = born(os.getppid())
+    assert began is not None
+    write_claim(root, pid=os.getppid(), born=began)
     assert is_waiting(root)
-    write_claim(root, pid=os.getppid(), born=born, expires=time.time() - 1)
+    write_claim(root, pid=os.getppid(), born=began, expires=time.time() - 1)
     assert not is_waiting(root)
 
 
@@ -268,9 +271,9 @@ def test_claim_of_no_process_is_lost(root: Path, pid: object) -> None:
     "content", [b"", b"{", b"[]", b"null", b'{"token": "../../x", "owner": {}, "expires": 1}', b"\xff" * 9]
 )
 def test_unreadable_claim_is_lost_after_a_while(root: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_UNWRITTEN", 0.4)
+    monkeypatch.setattr(module, "_UNWRITTEN", 0.2)
     root.write_bytes(content)
-    assert is_waiting(root, 0.2)
+    assert is_waiting(root, 0.06)
     with claim(root) as held:
         assert held.unknown == 1
         held.settle()
@@ -296,11 +299,42 @@ def test_withdrawn_claim_keeps_what_was_lost_before(root: Path) -> None:
         assert held.unknown == 2
 
 
-def test_forgotten_requests_are_none(root: Path) -> None:
-    leave(root)
-    with claim(root) as held:
-        held.forget()
-        assert held.unknown == 0
+@pytest.mark.parametrize(
+    ("before", "after", "unknown"), [(True, True, 0), (True, False, 1), (False, True, 1), (False, False, 1)]
+)
+def test_lost_request_is_known_where_the_way_that_sent_it_finds_it_again(
+    root: Path, before: bool, after: bool, unknown: int
+) -> None:
+    with claim(root, remembers=before):
+        pass
+    with claim(root, remembers=after) as held:
+        assert held.unknown == unknown
+        held.settle()
+    assert names(root) == []
+
+
+def test_each_lost_request_of_a_chain_is_known_or_not_by_itself(root: Path) -> None:
+    for remembers, count in ((False, 3), (True, None), (False, 2)):
+        with claim(root, remembers=remembers) as held:
+            if count:
+                held.lose(count)
+    with claim(root, remembers=True) as held:
+        assert held.unknown == 3 + 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_request_that_was_lost_for_good_is_counted_by_each_way(root: Path, count: int) -> None:
+    with claim(root, remembers=True) as held:
+        held.lose(count)
+    with claim(root, remembers=True) as held:
+        assert held.unknown == count
+
+
+def test_claims_of_one_process_tell_each_its_own_way(root: Path) -> None:
+    other = root.with_name(f"{'cd' * 32}{SUFFIX}")
+    with claim(root, remembers=True), claim(other):
+        told = [json.loads(path.read_bytes())["remembers"] for path in (root, other)]
+    assert told == [True, False]
 
 
 def test_claim_of_somebody_else_is_not_written_over(root: Path) -> None:
@@ -337,7 +371,85 @@ def test_count_that_cannot_be_written_is_told(
         assert held.unknown == 1
 
 
+# Claims that cannot be made or looked behind: nothing was sent.
+
+
+@pytest.fixture
+def root_below(tmp_path: Path) -> Path:
+    """Return the path of a claim whose owner's file lies in a folder of this test alone."""
+    folder = tmp_path / "ab"
+    folder.mkdir()
+    return folder / f"{KEY}{SUFFIX}"
+
+
+def fail(*_: object, **__: object) -> str | None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def assert_given_back(root: Path, unknown: int) -> None:
+    """Check that no trace of a claim is left in this process, on the disk, or in the count of what is lost."""
+    assert [path for path in module._HELD if path.startswith(str(root.parent))] == []
+    assert [key for key in module._OWNERS if root.parent.parent in key] == []
+    assert list(root.parent.parent.glob(".claim.*")) == []
+    before = names(root)
+    with claim(root) as held:
+        assert held.unknown == unknown
+        held.withdraw()
+    assert names(root) == before
+    assert len(before) == unknown
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_claim_is_withdrawn_where_the_answer_cannot_be_looked_for(root_below: Path, lost: int) -> None:
+    for _ in range(lost):
+        leave(root_below)
+    with pytest.raises(OSError, match="Input/output"):
+        take(root_below, fail)
+    assert_given_back(root_below, lost)
+
+
+def test_successor_is_withdrawn_where_its_chain_cannot_be_read(
+    root_below: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(root_below)
+    read, looks = module._read_chain, iter([True, False])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_read_chain", lambda path: read(path) if next(looks) else fail())
+        with pytest.raises(OSError, match="Input/output"):
+            claim(root_below)
+    assert_given_back(root_below, 1)
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("lost", [0, 1])
+def test_claim_whose_folder_cannot_be_synced_is_removed(
+    root_below: Path, monkeypatch: pytest.MonkeyPatch, lost: int, links: bool
+) -> None:
+    for _ in range(lost):
+        leave(root_below)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "sync_folder", fail)
+        if not links:
+            patch.setattr(Path, "hardlink_to", refuse_links)
+        with pytest.raises(OSError, match="Input/output"):
+            claim(root_below)
+    assert_given_back(root_below, lost)
+
+
+def test_claim_that_cannot_be_removed_is_not_held_any_more(root_below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = claim(root_below)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            held.withdraw()
+    assert not is_waiting(root_below)
+
+
 # Where there are no links.
+
+
+def refuse_links(path: Path, target: Path) -> None:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EXDEV])

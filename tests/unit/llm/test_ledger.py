@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import math
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -15,60 +12,12 @@ from hypothesis import strategies as st
 
 from hypermix.errors import BudgetError, LlmError
 from hypermix.llm.ledger import Caps, Cost, Ledger, Spent
-
-HAMMER = """
-import random, sys
-from pathlib import Path
-from hypermix.errors import BudgetError
-from hypermix.llm.ledger import Caps, Cost, Ledger
-
-path, seed, times, cap = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-ledger, draw = Ledger(path, Caps(usd=cap)), random.Random(seed)
-sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
-for _ in range(times):
-    try:
-        reserved = ledger.reserve(0.010, 100)
-    except BudgetError:
-        told = "refused 0 0"
-    else:
-        if ledger.spent().usd > cap:
-            sys.exit("above the cap")
-        fate = draw.choice(["settled", "released", "kept"])
-        if fate == "settled":
-            units = draw.randrange(1, 10)
-            ledger.settle(reserved, Cost(units / 1000, 10 * units))
-            told = f"settled {units} {10 * units}"
-        elif fate == "released":
-            ledger.release(reserved)
-            told = "released 0 0"
-        else:
-            told = "kept 10 100"
-    sys.stdout.write(told + "\\n"); sys.stdout.flush()
-"""
+from tests.unit.llm.hammering import Worker, spend_often
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger"
-
-
-def hammer(path: Path, seed: int, times: int, cap: float) -> subprocess.Popen[str]:
-    """Return a process that reserves and settles once a line has come."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HAMMER, str(path), str(seed), str(times), str(cap)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
 
 
 # Adding up.
@@ -244,38 +193,38 @@ def test_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         Ledger(tmp_path / "file" / "ledger", Caps()).spent()
 
 
-def test_processes_stay_below_a_cap_and_lose_nothing(path: Path) -> None:
+def test_processes_stay_below_a_cap_and_lose_nothing(path: Path, processes: ForkServerContext) -> None:
     cap = 8.0
-    running = [hammer(path, seed, 500, cap) for seed in range(4)]
-    for process in running:
-        start(process)
+    running = [Worker(processes, spend_often, path, seed, 500, cap) for seed in range(4)]
+    for worker in running:
+        worker.start()
     told = []
-    for process in running:
-        out, _ = process.communicate()
-        assert process.returncode == 0
-        told += [line.split() for line in out.splitlines()]
+    for worker in running:
+        lines, status = worker.told()
+        assert status == 0
+        told += lines
     fates = [fate for fate, _, _ in told]
     assert len(told) == 2000
     assert {"refused", "settled", "released", "kept"} == set(fates)
     spent = Ledger(path, Caps()).spent()
-    assert spent.usd == pytest.approx(sum(int(units) for _, units, _ in told) / 1000, abs=1e-9)
+    assert spent.usd == pytest.approx(sum(units for _, units, _ in told) / 1000, abs=1e-9)
     assert spent.requests == fates.count("settled") + fates.count("kept")
-    assert spent.tokens == sum(int(tokens) for _, _, tokens in told)
+    assert spent.tokens == sum(tokens for _, _, tokens in told)
     assert spent.usd <= cap
 
 
-def test_killed_process_leaves_a_whole_account(path: Path) -> None:
+def test_killed_process_leaves_a_whole_account(path: Path, processes: ForkServerContext) -> None:
     draw = random.Random(7)
     least = 0.0
     for seed in range(20):
-        process = hammer(path, seed, 1_000_000, 1e9)
-        start(process)
+        worker = Worker(processes, spend_often, path, seed, 1_000_000, 1e9)
+        worker.start()
         time.sleep(draw.uniform(0.0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
-        out, _ = process.communicate()
-        lines = [line.split() for line in out.split("\n")[:-1] if line]
-        least += sum(int(units) for _, units, _ in lines) / 1000
+        worker.kill()
+        lines, _ = worker.told()
+        least += sum(units for _, units, _ in lines) / 1000
         # One request was open at most, or closed without being told.
         spent = Ledger(path, Caps()).spent().usd
         assert least - 1e-9 <= spent <= least + 0.010 + 1e-9
         least = spent
+    assert least > 0

@@ -19,7 +19,8 @@ from hypermix.llm.local.backend import ABILITIES, LocalBackend, open_local
 from hypermix.llm.local.model import load_local
 from hypermix.llm.store import Answer, Question, RequestStore
 from hypermix.records import CHAT, COMPLETIONS, Request
-from tests.unit.llm.local_models import gpt2, one_thread
+from tests.one_thread import one_thread
+from tests.unit.llm.local_models import gpt2
 
 __all__ = ["gpt2", "one_thread"]
 

@@ -25,7 +25,8 @@ from transformers import (
 from hypermix.errors import LlmError
 from hypermix.llm.local import generate as local_generate
 from hypermix.llm.local.generate import Draw, Generator, Step, _cut_tail, _gumbel, _Sampler, _signed, _splitmix
-from tests.unit.llm.local_models import folder, gpt2, llama, one_thread
+from tests.one_thread import one_thread
+from tests.unit.llm.local_models import folder, gpt2, llama
 
 __all__ = ["folder", "gpt2", "llama", "one_thread"]
 

@@ -19,9 +19,10 @@ from hypermix.llm.local.body import BodyError, read_body
 from hypermix.llm.local.generate import Step
 from hypermix.llm.local.model import LocalModel, _Draft, load_local
 from hypermix.llm.local.tokens import Tokens
+from tests.one_thread import one_thread
 from tests.tiny import save_tiny_bert
 from tests.tiny_lm import BOS, EOS, LONGEST, byte_level, save_tiny_lm
-from tests.unit.llm.local_models import ask, choice, folder, gpt2, llama, model, one_thread
+from tests.unit.llm.local_models import ask, choice, folder, gpt2, llama, model
 
 __all__ = ["folder", "gpt2", "llama", "model", "one_thread"]
 

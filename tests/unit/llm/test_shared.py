@@ -3,13 +3,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -17,23 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypermix.llm.shared import LOCK, DamagedStateError, Shared, State
-
-ADD = """
-import sys
-from pathlib import Path
-from hypermix.llm.shared import Shared
-
-def add(state):
-    state["sum"] = state.get("sum", 0) + 1
-    state["filling"] = "x" * (state["sum"] % 97 * 50)
-    return state["sum"]
-
-shared = Shared(Path(sys.argv[1]))
-sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
-for _ in range(int(sys.argv[2])):
-    last = shared.change(add)
-    sys.stdout.write(f"{last}\\n"); sys.stdout.flush()
-"""
+from tests.unit.llm.hammering import Worker, add_often
 
 
 @pytest.fixture
@@ -44,22 +25,6 @@ def path(tmp_path: Path) -> Path:
 def add(state: State) -> int:
     state["sum"] = int(state.get("sum", 0)) + 1
     return int(state["sum"])
-
-
-def adder(path: Path, times: int) -> subprocess.Popen[str]:
-    """Return a process that waits for a line before it adds."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", ADD, str(path), str(times)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
 
 
 # One process.
@@ -257,31 +222,31 @@ def test_threads_change_in_turn(path: Path) -> None:
     assert shared.read() == {"sum": 400}
 
 
-def test_processes_change_in_turn(path: Path) -> None:
-    running = [adder(path, 300) for _ in range(4)]
-    for process in running:
-        start(process)
+def test_processes_change_in_turn(path: Path, processes: ForkServerContext) -> None:
+    running = [Worker(processes, add_often, path, 300) for _ in range(4)]
+    for worker in running:
+        worker.start()
     told: list[int] = []
-    for process in running:
-        out, _ = process.communicate()
-        assert process.returncode == 0
-        told += [int(line) for line in out.split()]
+    for worker in running:
+        sums, status = worker.told()
+        assert status == 0
+        told += sums
     assert sorted(told) == list(range(1, 1201))
     assert Shared(path).read()["sum"] == 1200
 
 
-def test_killed_process_leaves_a_whole_state_and_no_lock(path: Path) -> None:
+def test_killed_process_leaves_a_whole_state_and_no_lock(path: Path, processes: ForkServerContext) -> None:
     draw = random.Random(4)
     before = 0
     for _ in range(20):
-        process = adder(path, 1_000_000)
-        start(process)
+        worker = Worker(processes, add_often, path, 1_000_000)
+        worker.start()
         time.sleep(draw.uniform(0.0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
-        out, _ = process.communicate()
-        told = [int(line) for line in out.split("\n")[:-1] if line]
+        worker.kill()
+        told, _ = worker.told()
         found = int(Shared(path, patience=1).read().get("sum", 0))
         # The last change may have been made and not been told.
         assert found - max([before, *told]) in {0, 1}
         before = found
+    assert before > 0
     assert Shared(path).change(add) == before + 1

@@ -81,8 +81,8 @@ def test_assumptions_are_told() -> None:
 def test_missing_draws_come_with_their_command() -> None:
     text = make(missing=2, draws=5)
     assert "2 of 5 draws of rows are not there yet and not counted; make them with: " in flat(text)
-    assert SUBSAMPLE in text
-    assert SUBSAMPLE not in make(draws=5)
+    assert SUBSAMPLE.format(target="") in text
+    assert "until subsample" not in make(draws=5)
 
 
 def test_only_missing_draws_make_no_table() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypermix.errors import ArtefactError
-from hypermix.stats.interval import Interval, check_finite, check_share, mean_interval
+from hypermix.stats.interval import Interval, check_finite, check_share, mean_interval, share_interval
 
 SHARES = st.lists(st.floats(0, 1), min_size=2, max_size=20)
 
@@ -94,3 +94,34 @@ def test_value_that_is_not_finite_is_refused(value: float) -> None:
 def test_sound_settings_pass_the_checks() -> None:
     check_share("alpha", 0.05)
     check_finite(np.array([1.0, -2.0]))
+
+
+def test_wilson_interval_of_a_book_is_found() -> None:
+    # Newcombe 1998, table I, method 3: 81 of 263 and 15 of 148 at 95 %.
+    found = share_interval(81, 263)
+    assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    found = share_interval(15, 148)
+    assert (found.low, found.high) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+
+
+@given(st.integers(1, 5000), st.data(), st.floats(0.5, 0.999))
+def test_share_lies_in_its_interval(n: int, data: st.DataObject, level: float) -> None:
+    right = data.draw(st.integers(0, n))
+    found = share_interval(right, n, level)
+
+    assert -1e-12 <= found.low <= right / n + 1e-12
+    assert right / n - 1e-12 <= found.high <= 1 + 1e-12
+    assert (found.mean, found.n) == (right / n, n)
+    assert found.high - found.low > 0
+
+
+def test_no_rows_give_no_share() -> None:
+    found = share_interval(0, 0)
+
+    assert found.n == 0
+    assert all(math.isnan(value) for value in (found.mean, found.low, found.high))
+
+
+def test_level_of_a_share_is_checked() -> None:
+    with pytest.raises(ArtefactError, match="level"):
+        share_interval(1, 2, 1.0)

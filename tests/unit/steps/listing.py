@@ -49,13 +49,7 @@ class _ListingHandler(_Handler):
 
     def do_GET(self) -> None:  # noqa: N802 - the name that the base class looks for
         reply = self.told.listed(self.path, self.headers.get("authorization", ""))
-        content = reply.body.encode()
-        self.send_response(reply.status)
-        for name, value in {"content-type": reply.kind, **reply.headers}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(self._begin(reply))
 
 
 def takes_all(path: str, body: dict[str, Any]) -> Reply:
@@ -63,11 +57,12 @@ def takes_all(path: str, body: dict[str, Any]) -> Reply:
     chat = path.endswith("/chat/completions")
     count = int(body.get("top_logprobs" if chat else "logprobs", 0))
     top = [{"token": f"t{number}", "logprob": -1.0 - number} for number in range(count)]
-    text = json.dumps({"text": "fine", "label": "Good"}) if chat else body["prompt"] * bool(body.get("echo")) + " fine"
+    prompts = body["prompt"] if isinstance(body.get("prompt"), list) else [body.get("prompt")]
+    text = json.dumps({"text": "fine", "label": "Good"}) if chat else prompts[0] * bool(body.get("echo")) + " fine"
     logprobs = {"content": [{"token": text, "logprob": -1.0, "top_logprobs": top}]} if count else None
     said = {"message": {"content": text}} if chat else {"text": text}
     choice = {**said, "finish_reason": "stop", "logprobs": logprobs}
-    choices = [{"index": index, **choice} for index in range(int(body.get("n", 1)))]
+    choices = [{"index": index, **choice} for index in range(int(body.get("n", 1)) * len(prompts))]
     return Reply(json.dumps({"choices": choices, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}))
 
 

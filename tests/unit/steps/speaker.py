@@ -40,12 +40,13 @@ class Speaker:
     def answer(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is said to a request."""
         chat = path.endswith("/chat/completions")
+        prompts = body["prompt"] if isinstance(body.get("prompt"), list) else [body.get("prompt")]
         shown = json.dumps(body["messages"]) if chat else str(body["prompt"])
         pieces, top = self._say(body, chat=chat)
         logprobs = _chat_logprobs(pieces, top) if chat else _logprobs(pieces, top)
         text = "".join(pieces)
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        count = int(body.get("n", 1))
+        count = int(body.get("n", 1)) * len(prompts)
         choices = [
             {**said, "index": index, "finish_reason": "stop", "logprobs": logprobs if body.get("logprobs") else None}
             for index in range(count)
@@ -88,7 +89,6 @@ class SpeakerBackend:
 
     width = 4
     eager = True
-    remembers = False
 
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker

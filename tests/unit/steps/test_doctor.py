@@ -92,11 +92,11 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize("api", ["chat", "completions", "batch"])
-def test_good_endpoint_gets_one_request(make: Make, server: Listing, api: str) -> None:
+def test_good_endpoint_gets_two_requests(make: Make, server: Listing, api: str) -> None:
     found = examine(make(**near(api=api)))
     assert levels(found) == {"ok"}
-    assert len(server.requests) == 1
-    assert "asked now: 1 request, 9 prompt and 2 answer tokens, 0.000013 US dollars" in told(found)
+    assert len(server.requests) == 2
+    assert "asked now: 2 requests, 18 prompt and 4 answer tokens, 0.000026 US dollars" in told(found)
     assert "20 likely tokens a position" in told(found)
     assert "price: 1 and 2 US dollars a million tokens" in told(found)
     assert "augmenter mix: label_source: logprobs is possible with near" in told(found)
@@ -105,7 +105,7 @@ def test_good_endpoint_gets_one_request(make: Make, server: Listing, api: str) -
 def test_second_look_asks_nothing(make: Make, server: Listing) -> None:
     examine(make())
     found = examine(make())
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
     assert "remembered, nothing was asked" in told(found)
     assert levels(found) == {"ok"}
 
@@ -125,16 +125,16 @@ def test_again_asks_and_remembers_anew(make: Make, server: Listing) -> None:
     assert "no seed" not in told(examine(make()))
     found = examine(make(), again=True)
     assert "no seed" in told(found)
-    assert "asked now: 1 request" in told(found)
+    assert "asked now: 2 requests" in told(found)
     assert "no seed" in told(examine(make()))
-    assert len(server.requests) == 3
+    assert len(server.requests) == 5
 
 
 def test_again_asks_also_where_nothing_has_changed(make: Make, server: Listing) -> None:
     examine(make())
-    assert "asked now: 1 request" in told(examine(make(), again=True))
-    assert len(server.requests) == 2
-    assert archive.survey(RequestStore(Path("cache/requests"))).answers == 2  # the request, and what it showed
+    assert "asked now: 2 requests" in told(examine(make(), again=True))
+    assert len(server.requests) == 4
+    assert archive.survey(RequestStore(Path("cache/requests"))).answers == 3  # the requests, and what they showed
 
 
 def test_again_in_vain_leaves_what_is_remembered(make: Make, server: Listing) -> None:
@@ -159,7 +159,7 @@ def test_what_a_probe_costs_is_counted(make: Make) -> None:
     found = check_budget(config, asked_llms(config))
     assert (found.level, found.told) == (
         "ok",
-        "spent so far: 0.000013 US dollars, 1 of 5 requests, 11 tokens",
+        "spent so far: 0.000026 US dollars, 2 of 5 requests, 22 tokens",
     )
 
 

@@ -204,7 +204,7 @@ def test_a_hosted_model_is_asked_once(server: Loopback, api: str, path: str) -> 
         with Client(open_llm(llm, runtime), open_store(llm, runtime)) as client:
             found = abilities(llm, runtime, client)
     assert (found.chat, found.logprobs, found.n) == (api == "chat", 0, True)
-    assert server.paths == [path]
+    assert server.paths == [path, path]
 
 
 def test_a_batch_is_asked_directly_and_that_is_counted() -> None:
@@ -216,9 +216,9 @@ def test_a_batch_is_asked_directly_and_that_is_counted() -> None:
             with Client(open_llm(llm, runtime), open_store(llm, runtime)) as client:
                 found = abilities(llm, runtime, client)
         assert found.chat
-        assert server.counts == {"direct": 1}
-        assert (client.usage.paid, client.usage.tokens_paid.prompt) == (1, PROMPT_TOKENS)
-    assert Ledger(ledger_path(runtime), Caps()).spent().requests == 1
+        assert server.counts == {"direct": 2}
+        assert (client.usage.paid, client.usage.tokens_paid.prompt) == (2, 2 * PROMPT_TOKENS)
+    assert Ledger(ledger_path(runtime), Caps()).spent().requests == 2
 
 
 def test_a_batch_spends_from_the_account_of_the_experiment() -> None:
@@ -236,6 +236,16 @@ def test_a_batch_spends_from_the_account_of_the_experiment() -> None:
         assert len(server.batches) == 1
     spent = Ledger(ledger_path(runtime), Caps()).spent()
     assert (spent.requests, spent.tokens) == (1, PROMPT_TOKENS + ANSWER_TOKENS)
+
+
+def test_a_batch_finds_again_what_it_sent_and_a_chat_does_not() -> None:
+    models = {}
+    for api in ("chat", "batch"):
+        llm, runtime = settle(hosted("https://llm.example/v1", "luna", api, price=PRICE))
+        models[api] = open_llm(llm, runtime)
+    request = Request(CHAT, {"messages": [{"role": "user", "content": "Say it."}]}, "one")
+    assert {name: model.remembers for name, model in models.items()} == {"chat": False, "batch": True}
+    assert models["chat"].question(request).key == models["batch"].question(request).key
 
 
 # Rows.

@@ -10,7 +10,7 @@ import pytest
 
 from hypermix.config import experiment
 from hypermix.config.load import merge
-from hypermix.errors import AugmentError
+from hypermix.errors import AugmentError, ConfigError
 from hypermix.files import read_table
 from hypermix.hashing import canonical_json
 from hypermix.llm.client import Client
@@ -24,6 +24,9 @@ from hypermix.steps.rows import Rows
 from tests.tiny import toy_rows, write_csv
 from tests.unit.steps.chain import AUGMENTATION, SPLITS, Chain, Key, words
 from tests.unit.steps.speaker import Speaker, SpeakerBackend, speaking
+
+PROBES = 2
+"""Requests that tell what an endpoint takes that takes all."""
 
 PRICE = {"input": 1.0, "output": 2.0, "as_of": "2026-11-22", "source": "its page"}
 Make = Callable[..., Chain]
@@ -180,7 +183,7 @@ def test_unprobed_model_is_told_with_its_probe(make: Make) -> None:
     told = forecast(make().config)
     assert told.models["near"].assumed
     assert [one.augmenter for one in told.lines] == [PROBE, "mix"]
-    assert line(told, PROBE).amount.requests == Span(1, MOST_PROBES)
+    assert line(told, PROBE).amount.requests == Span(PROBES, MOST_PROBES)
     assert (line(told, PROBE).rows, line(told, PROBE).stored) == (0, 0)
 
 
@@ -243,8 +246,7 @@ def check_told(chain: Chain, speaker: Speaker, before: Forecast) -> None:
     after = forecast(chain.config)
     assert [one.augmenter for one in after.lines] == ["mix"]
     assert line(after).amount.requests == line(after).amount.tokens == line(after).usd == Span(0, 0)
-    probes = sum(body.get("seed") == 1 for _, body in speaker.requests)
-    assert line(after).stored == len(speaker.requests) - probes
+    assert line(after).stored == len(speaker.requests) - PROBES
     assert not after.models["near"].assumed
 
 
@@ -341,7 +343,7 @@ def test_trials_share_a_draw(make: Make, speaker: Speaker) -> None:
     shared = line(forecast(chain.config))
     assert (shared.rows, shared.amount.requests) == (12, Span(4, 4))
     paid = run_all(chain)
-    assert (paid["requests_paid"] - 1, paid["requests_replayed"]) == (4, 8)  # and one that found out what it takes
+    assert (paid["requests_paid"] - PROBES, paid["requests_replayed"]) == (4, 8)
 
 
 def test_augmenters_share_what_they_both_ask(make: Make, speaker: Speaker) -> None:
@@ -354,7 +356,7 @@ def test_augmenters_share_what_they_both_ask(make: Make, speaker: Speaker) -> No
     for augmenter in ("hard", "voted"):
         answer_draw(chain, chain.key(augmenter), speaker)
     check_bounds(told, speaker)
-    assert len(speaker.requests) == 1 + 4 + 4
+    assert len(speaker.requests) == PROBES + 4 + 4
 
 
 def test_classifiers_share_an_augmentation(make: Make) -> None:
@@ -395,3 +397,31 @@ def test_model_whose_files_are_not_here_is_all_open(make: Make, tmp_path: Path) 
     told = forecast(make(llms=llms, augmenters={"mix": {"llm": "big"}}).config)
     assert (line(told).rows, line(told).stored, line(told).amount.requests.low) == (8, 0, 8)
     assert line(told).usd == Span(0, 0)
+
+
+# export
+
+
+def test_rows_of_an_export_are_counted_on_request(make: Make) -> None:
+    chain = make(export={"augmenter": "mix"})
+    before = line(forecast(chain.config))
+    missing = forecast(chain.config, export=True)
+    assert (missing.missing, missing.draws, missing.export) == (1, 3, True)
+    assert line(missing).rows == before.rows
+
+    chain.subsample({"dataset": "toy", "subsample": experiment.WHOLE, "data_seed": 11})
+    told = forecast(chain.config, export=True)
+    assert told.missing == 0
+    assert line(told).rows == before.rows + 24  # a row for each row of train
+    assert line(told).amount.requests.low > line(forecast(chain.config)).amount.requests.low
+
+
+def test_an_export_that_asks_nothing_adds_nothing(make: Make) -> None:
+    chain = make(export={"augmenter": "none"})
+
+    assert forecast(chain.config, export=True).lines == forecast(chain.config).lines
+
+
+def test_plan_of_an_unknown_export_is_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"export\.augmenter: is null"):
+        forecast(make().config, export=True)

@@ -372,3 +372,34 @@ def test_failure_to_write_is_not_told_as_one_to_read(done: Chain, make_chain: Ma
 
     with pytest.raises(IsADirectoryError):
         subsample.run(words(KEY, DRAW), experiment.subsample_slice(chain.config), done.prepared(KEY), outputs)
+
+
+# All rows.
+
+
+def test_all_rows_of_train_and_validation_are_taken(prepared: Any) -> None:
+    chain = prepared(train=["2s"], validation="4s", test="3s")
+    key = {**KEY, "subsample": experiment.WHOLE}
+    chain.subsample(key)
+
+    assert {name: len(ids(chain, name, key)) for name in SPLITS} == {"train": 24, "validation": 12, "test": 6}
+    for name in ("train", "validation"):
+        assert ids(chain, name, key) == read_table(chain.prepared(key)[name], name)["id"].tolist()
+    assert read_provenance(chain.drawn(key)["train"])["short"] == {}
+
+
+def test_test_rows_of_an_export_are_those_of_the_experiment(prepared: Any) -> None:
+    chain = prepared(train=["2s"], validation="4s", test="3s")
+    whole = {**KEY, "subsample": experiment.WHOLE}
+    chain.subsample(KEY)
+    chain.subsample(whole)
+
+    assert ids(chain, "test", whole) == ids(chain, "test", KEY)
+
+
+def test_repeated_splits_stay_apart_when_all_rows_are_taken(repeated: Any) -> None:
+    chain = repeated(numbered(60))
+    drawn = draw_all(chain, 3, experiment.WHOLE)
+    every = [one for name in SPLITS for one in drawn[name]["id"]]
+
+    assert len(every) == len(set(every)) == 60

@@ -1,0 +1,76 @@
+"""choose: the variant that is worth exporting, by the tables of the experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hypermix.config import experiment
+from hypermix.config.check import EXPORTED
+from hypermix.config.load import load_config
+from hypermix.config.model import Config
+from hypermix.errors import ArtefactError, ConfigError
+from hypermix.files import read_provenance, read_table, write_text
+from hypermix.stats.choice import Study, choose_variant
+
+CHOICE = "choose/choice.json"
+"""Where the choice lies in the folder of results."""
+
+
+def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
+    """Write which variant to export, and why.
+
+    Args:
+        slice_json: The slice of `choose`.
+        inputs: The tables ``runs``, ``summary`` and ``comparisons`` of the experiment; their metadata hold its config.
+        output: Where the choice goes, as JSON: the keys of the exported run, ``measured`` and ``why``.
+
+    Raises:
+        ConfigError: If the config must name a variant, since no run tells the best one.
+    """
+    names = json.loads(slice_json)["export"]
+    whole = read_provenance(inputs["summary"])["slices"]["aggregate"]["config"]
+    config = load_config({**whole, "export": names})
+    methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
+    kept = [name for name, classifier in config.classifiers.items() if classifier.method in EXPORTED]
+    if not kept:
+        raise ConfigError(f"classifiers: none can be exported; wanted is one of method {' or '.join(EXPORTED)}")
+    tables = {name: read_table(path, name) for name, path in inputs.items()}
+    tables = {name: table[table["classifier"].isin(kept)] for name, table in tables.items()}
+    study = Study(**tables, methods=methods, alpha=config.report.alpha)
+    draw = experiment.whole_draw(config)
+    choice = choose_variant(study, str(draw["dataset"]), names["augmenter"], names["classifier"])
+    write_text(output, json.dumps({**draw, **asdict(choice)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_choice(path: Path) -> dict[str, Any]:
+    """Read which variant to export.
+
+    Raises:
+        ArtefactError: If the file is damaged.
+    """
+    try:
+        choice: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
+    return choice
+
+
+def export_augmentation(config: Config) -> dict[str, Any]:
+    """Return the keys of the augmentation that an export needs, as far as that is known before it runs.
+
+    Raises:
+        ConfigError: If neither the config nor an earlier choice names the augmenter.
+    """
+    draw: dict[str, Any] = dict(experiment.whole_draw(config))
+    path = Path(config.results, CHOICE)
+    if config.export.augmenter is not None:
+        return {**draw, "augmenter": config.export.augmenter}
+    if path.is_file():
+        return {**draw, "augmenter": read_choice(path)["augmenter"]}
+    raise ConfigError(
+        "export.augmenter: is null, and which augmenter is best is not known yet; name it, or run: snakemake choose"
+    )

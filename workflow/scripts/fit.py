@@ -1,0 +1,21 @@
+"""Train a classifier on all rows, and keep it."""
+
+from pathlib import Path
+
+from hypermix.steps import warm
+
+warm.run(
+    "hypermix.steps.train",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["fit", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    inputs={
+        name: Path(str(snakemake.input[name]))
+        for name in ("train", "validation", "test", "synthetic", "matched")
+        if snakemake.input[name]  # without a match there is no such file
+    },
+    outputs={name: Path(path) for name, path in snakemake.output.items()},
+    runtime=snakemake.params.run,
+)
