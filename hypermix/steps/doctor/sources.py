@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from hypermix.config.check import SPLITS
@@ -76,14 +77,16 @@ def _cached_commit(dataset: HubDataset | RegistryDataset) -> str | None:
 
 
 def check_classifier(config: Config, name: str) -> Finding:
-    """Check that the encoder of a classifier is there, or can be fetched.
+    """Check that the encoder of a classifier is there, or can be fetched, and the library of its method.
 
     Args:
         config: The config.
         name: A key of its classifiers.
     """
     about, settings = f"classifier {name}", config.classifiers[name]
-    return check_model(about, settings.model, None, ENCODERS)
+    if settings.method == "setfit" and find_spec("setfit") is None:
+        return Finding("to do", about, "the library of method: setfit is not installed", "pip install '.[setfit]'")
+    return check_model(about, settings.model, settings.revision, ENCODERS)
 
 
 def check_model(about: str, model: str, revision: str | None, packages: Mapping[str, str]) -> Finding:

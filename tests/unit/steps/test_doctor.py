@@ -18,7 +18,7 @@ from hypermix.llm import archive, remote
 from hypermix.llm.ledger import Caps, Cost, Ledger
 from hypermix.llm.store import RequestStore
 from hypermix.report.checkup import Finding
-from hypermix.steps.doctor import machine
+from hypermix.steps.doctor import machine, sources
 from hypermix.steps.doctor.models import Asked, asked_llms, check_budget, check_llm
 from hypermix.steps.doctor.reach import within
 from hypermix.steps.doctor.sources import check_classifier, check_dataset
@@ -459,6 +459,14 @@ def test_encoder_of_a_classifier(make: Make, model: str, level: str) -> None:
     found = check_classifier(make(classifiers={"minilm": {"model": model}}), "minilm")
     assert found.level == level
     assert model in found.told
+
+
+@pytest.mark.parametrize(("installed", "level"), [(True, "ok"), (False, "to do")])
+def test_library_of_setfit(make: Make, monkeypatch: pytest.MonkeyPatch, installed: bool, level: str) -> None:
+    monkeypatch.setattr(sources, "find_spec", lambda name: name if installed else None)
+    found = check_classifier(make(classifiers={"pairs": {"method": "setfit"}}), "pairs")
+    assert found.level == level
+    assert ("pip install '.[setfit]'" in str(found.todo)) != installed
 
 
 # The machine.
