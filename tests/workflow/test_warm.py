@@ -16,14 +16,18 @@ SECONDS = 20.0
 
 
 def processes(folder: Path, word: bytes) -> dict[int, int]:
-    """Find the processes that work in a folder and have a word in their command, with their parents."""
+    """Find the processes that work in a folder and have a word in their command, with their parents.
+
+    Only leaders of a group, as keepers and their children are: a package may call a program while it is imported.
+    """
     found = {}
     for process in Path("/proc").iterdir():
         try:
             at_work = process.name.isdigit() and (process / "cwd").readlink() == folder
             if at_work and word in (process / "cmdline").read_bytes():
                 stat = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                found[int(process.name)] = int(stat[1])
+                if stat[2] == process.name:
+                    found[int(process.name)] = int(stat[1])
         except OSError:
             continue  # it has ended
     return found
