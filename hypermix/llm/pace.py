@@ -88,7 +88,8 @@ class Pace:
             clock: Seconds, the same for all processes of this machine. `time.monotonic` is, until it starts anew.
             sleep: Waits for some seconds.
         """
-        self._requests = requests
+        # Of a limit such as 1.5 a minute one request fits into a minute, and never two.
+        self._requests = float(math.floor(requests)) if requests is not None and requests > 1 else requests
         self._tokens = tokens
         self._clock = clock
         self._sleep = sleep

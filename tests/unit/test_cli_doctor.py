@@ -87,14 +87,14 @@ def test_all_is_well(config: Path, server: Listing, capsys: pytest.CaptureFixtur
     assert places == sorted(places)
     assert "is fine: 4 runs" in text
     assert "to do" not in text
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
 
 
 def test_again_asks_once_more(config: Path, server: Listing, capsys: pytest.CaptureFixture[str]) -> None:
-    for words, asked in (([], 1), ([], 1), (["--again"], 2)):
+    for words, asked in (([], 2), ([], 2), (["--again"], 4)):
         assert main(["doctor", *words]) == 0
         assert len(server.requests) == asked
-    assert "asked now: 1 request" in told(capsys)
+    assert "asked now: 2 requests" in told(capsys)
 
 
 def test_overlay_is_laid_over(config: Path, server: Listing, capsys: pytest.CaptureFixture[str]) -> None:

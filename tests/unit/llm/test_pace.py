@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hypermix.llm.pace import CATCH_UP, LATE, Booking, Pace
@@ -177,8 +177,11 @@ def test_the_tighter_limit_counts(tmp_path: Path, clock: Clock) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.floats(0.2, 500), st.floats(10, 1e5), st.lists(st.tuples(st.integers(0, 5000), st.floats(0, 90)), max_size=40)
+    requests=st.floats(0.2, 500),
+    tokens=st.floats(10, 1e5),
+    asked=st.lists(st.tuples(st.integers(0, 5000), st.floats(0, 90)), max_size=40),
 )
+@example(requests=1.5, tokens=10.0, asked=[(0, 0.0), (0, 0.0)])
 def test_no_minute_of_bookings_is_over(
     tmp_path_factory: pytest.TempPathFactory, requests: float, tokens: float, asked: list[tuple[int, float]]
 ) -> None:
