@@ -224,9 +224,8 @@ def main() -> None:
     print(f"\nMatrix product: {rate:.0f} GFLOP/s (from {min(rates):.0f} to {max(rates):.0f}).")
     for what, work in useful_work(case).items():
         done = work / epoch
-        print(
-            f"HyperMix, {what}: {work:.0f} GFLOP an epoch of {epoch:.2f} s, {done:.0f} GFLOP/s, {done / rate:.2f} of it."
-        )
+        told = f"{work:.0f} GFLOP an epoch of {epoch:.2f} s, {done:.0f} GFLOP/s, {done / rate:.2f} of the rate"
+        print(f"HyperMix, {what}: {told}.")
 
 
 if __name__ == "__main__":
