@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,7 @@ def ask(client: Client, bodies: Sequence[Mapping[str, Any]]) -> Iterator[int]:
 @contextmanager
 def hosted(url: str, folder: Path, **limits: Any) -> Iterator[Client]:
     """Open a client with everything that a hosted endpoint has: shared limits, a ledger, a store on the disk."""
-    told = {
+    told: dict[str, Any] = {
         "shared": str(folder / "limits"),
         "ledger": str(folder / "spending.json"),
         "rate": {"input": 0.1, "output": 0.5},
@@ -228,7 +228,7 @@ def embedded(requests: int = 24) -> Iterator[str]:
         yield f"| embedded, {slots} slots: ratio to a bare loop ({shown}) | {statistics.median(ratios):.2f} |"
 
 
-PARTS = {"speed": speed, "limit": limit, "memory": memory, "embedded": embedded}
+PARTS: dict[str, Callable[[], Iterator[str]]] = {"speed": speed, "limit": limit, "memory": memory, "embedded": embedded}
 
 
 def main() -> None:

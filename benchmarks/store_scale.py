@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from hypermix.hashing import canonical_json
 from hypermix.llm.archive import SCHEMA, export_store, import_store, survey, to_rows
+from hypermix.llm.claim import Claim
 from hypermix.llm.store import Answer, Question, Record, RequestStore
 
 TOKENS, TOP, PART = 40, 20, 1000
@@ -78,11 +79,13 @@ def measure(folder: Path, entries: int, lookups: int) -> Iterator[tuple[str, str
     yield "look-up of a missing one", f"{1e3 * timed(lambda: [store.get(key) for key in absent]) / len(absent):.2f} ms"
     new = [make_record(entries + number) for number in range(200)]
 
-    def fetch_all() -> None:
+    def add_all() -> None:
         for record in new:
-            store.fetch(record.question, lambda record=record: record.answer)  # type: ignore[misc]
+            claim = store.begin(record.question)
+            assert isinstance(claim, Claim)
+            store.finish(claim, record.question, record.answer)
 
-    yield "claim and store a new answer", f"{1e3 * timed(fetch_all) / len(new):.1f} ms"
+    yield "claim and store a new answer", f"{1e3 * timed(add_all) / len(new):.1f} ms"
     yield "export", f"{timed(lambda: export_store(store, folder / 'out.parquet')):.1f} s"
     yield "size of the export", f"{(folder / 'out.parquet').stat().st_size / 1e6:.0f} MB"
     yield "verify", f"{timed(lambda: survey(store)):.1f} s"
