@@ -172,7 +172,7 @@ def card_text(card: Card) -> str:
     sections = {
         f"Text classifier for {escaped(card.data.name)}": _opening(card),
         "How to use it": iter([_USE]),
-        "Data": _data(card.data),
+        "Data": _data(card.data, card.training.settings),
         "Synthetic rows": _synthetic(card.synthetic),
         "Training": _training(card),
         "Does augmentation help?": _verdict(card.judged),
@@ -211,12 +211,22 @@ def _opening(card: Card) -> Iterator[str]:
     )
 
 
-def _data(data: Data) -> Iterator[str]:
+def _data(data: Data, settings: Mapping[str, object]) -> Iterator[str]:
     yield f"Source: {escaped(data.source)}. License: {escaped(data.license or NOT_KNOWN)}.\n"
     rows = [(escaped(label), *map(count, counts)) for label, counts in data.classes.items()]
     total = [count(sum(counts)) for counts in zip(*data.classes.values(), strict=True)]
     yield from table(["label", "rows for training", "rows for validation"], [*rows, ("all", *total)])
-    yield "\nValidation rows decided when training stopped; no weight was fitted to them, and none to a test row."
+    used = _uses(data, settings)
+    told = f"Validation rows decided {used}" if used else "Validation rows decided nothing"
+    yield f"\n{told}; no weight was fitted to them, and none to a test row."
+
+
+def _uses(data: Data, settings: Mapping[str, object]) -> str:
+    """Word what validation rows are for under a recipe; empty for nothing."""
+    stops, keeps = settings.get("patience") is not None, settings.get("keep", "best") == "best"
+    if not any(validation for _, validation in data.classes.values()):
+        return ""
+    return " and ".join([*["when training stopped"] * stops, *["which weights were kept"] * keeps])
 
 
 def _synthetic(made: Synthetic) -> Iterator[str]:
@@ -238,10 +248,12 @@ def _synthetic(made: Synthetic) -> Iterator[str]:
 def _training(card: Card) -> Iterator[str]:
     training = card.training
     seeds = ", ".join(f"{name} {seed}" for name, seed in training.seeds.items())
+    best = "kept" in _uses(card.data, training.settings)
+    which = "best on the validation rows" if best else "the last"
     yield (
         f"The classifier {escaped(training.classifier)} was trained for {count(training.steps)} steps and has the "
-        f"weights of epoch {training.best_epoch}, which were best on the validation rows. Limits in steps were raised "
-        f"where they would have ended before every row was read once. Seeds: {seeds}.\n"
+        f"weights of epoch {training.best_epoch}, which were {which}. Limits in steps were raised where they would "
+        f"have ended before every row was read once. Seeds: {seeds}.\n"
     )
     yield from _settings(training.settings)
     yield f"\nMade with {', '.join(f'{name} {escaped(version)}' for name, version in training.versions.items())}."

@@ -118,6 +118,9 @@ def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[s
     if "classifier" in keys:
         wanted["train"] = experiment.train_slice(config, keys["classifier"])
         wanted["evaluate"] = experiment.evaluate_slice()
+        match = experiment.matched(config, keys["classifier"])
+        if match is not None:
+            wanted["match"] = experiment.augment_slice(config, keys["dataset"], match)
     return [stage for stage, slice_json in wanted.items() if made["slices"].get(stage) != json.loads(slice_json)]
 
 

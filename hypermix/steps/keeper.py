@@ -230,7 +230,7 @@ def read_environment(process: int | str) -> dict[bytes, bytes]:
 
 
 def can_fork(handles: Path = Path("/proc/self/fd")) -> bool:
-    """Tell whether a child of this process could compute: there is no other thread, and no GPU was touched.
+    """Tell whether a child of this process could compute: no thread of Python runs, and no GPU was touched.
 
     Args:
         handles: The folder of links to the files that are open.

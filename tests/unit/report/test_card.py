@@ -236,3 +236,27 @@ def test_use_is_shown_as_code() -> None:
 def test_equal_models_have_equal_cards() -> None:
     assert card_text(CARD) == card_text(replace(CARD))
     assert card_text(CARD).endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "classes", "used", "which"),
+    [
+        (
+            {"patience": 10, "keep": "best"},
+            (60, 20),
+            "when training stopped and which weights were kept",
+            "best on the",
+        ),
+        ({"patience": 10, "keep": "last"}, (60, 20), "when training stopped;", "the last."),
+        ({"patience": None, "keep": "best"}, (60, 20), "decided which weights were kept;", "best on the validation"),
+        ({"patience": None, "keep": "last"}, (60, 20), "decided nothing;", "the last."),
+        ({"patience": 10, "keep": "best"}, (60, 0), "decided nothing;", "the last."),
+    ],
+)
+def test_use_of_validation_rows_is_that_of_the_recipe(
+    settings: dict[str, Any], classes: tuple[int, int], used: str, which: str
+) -> None:
+    data = replace(CARD.data, classes={"bad": classes, "good": classes})
+    text = card_text(replace(CARD, data=data, training=replace(CARD.training, settings=settings)))
+    assert used in section(text, "Data")
+    assert f"which were {which}" in section(text, "Training")

@@ -269,6 +269,22 @@ def test_stale_files_are_named_with_stage(
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_rows_that_a_run_was_matched_with_are_looked_at(make_chain: MakeChain) -> None:
+    tiny = {"match": "duplicate", "max_steps": 2}
+    one = {"augmenters": {"mix": None}, "seeds": {"data": [11]}, "classifiers": {"tiny": tiny}, "except": []}
+    chain = make_chain(**one)
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    chain.aggregate()
+    changed = other_config(chain, augmenters={"duplicate": {"multiplier": 2.0}})
+    changed.up_to_train(changed.key("duplicate"))
+    changed.evaluate(changed.key("duplicate"))
+    with pytest.raises(ArtefactError, match=r"augmenter=none/.*metrics\.parquet \(match\); delete"):
+        changed.aggregate()
+
+
 def test_many_stale_files_are_counted(done: Chain) -> None:
     with pytest.raises(ArtefactError, match=r"\(train\) and 2 more; delete") as caught:
         other_config(done, classifiers={"tiny": {"batch_size": 3}}).aggregate()
