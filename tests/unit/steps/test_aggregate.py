@@ -274,7 +274,7 @@ def test_rows_that_a_run_was_matched_with_are_looked_at(make_chain: MakeChain) -
     one = {"augmenters": {"mix": None}, "seeds": {"data": [11]}, "classifiers": {"tiny": tiny}, "except": []}
     chain = make_chain(**one)
     chain.prepare()
-    for key in chain.runs:
+    for key in reversed(chain.runs):  # the matched rows come first
         chain.up_to_train(key)
         chain.evaluate(key)
     chain.aggregate()
