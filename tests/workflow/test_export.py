@@ -150,6 +150,15 @@ def test_rows_of_an_export_can_be_drawn_before_its_variant_is_known(tmp_path: Pa
     assert jobs == {"prepare": 1, "subsample": 2}
 
 
+def test_a_match_makes_no_rows_for_an_export(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    workspace.config["classifiers"]["tiny"]["match"] = "duplicate"
+    fitted = f"results/train/{RUN.format('none')}/model"
+    jobs = _jobs(workspace.run(fitted, "-n", "--quiet", "rules"))
+
+    assert jobs == {"prepare": 1, "subsample": 1, "augment": 1, "fit": 1}
+
+
 def test_plan_counts_the_rows_of_an_export(
     exported: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,7 +148,7 @@ def users(place: Place) -> set[Path]:
         ("datasets", "augment"): {("augment", name, asker) for asker in askers},
         ("llms", "augment"): {("augment", d, a) for d in FULL["datasets"] for a, llm in askers.items() if llm == name},
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
-        ("classifiers", "train"): {("train", name), ("fit", name)},
+        ("classifiers", "train"): {("train", name), *([] if place.path[-1] == "match" else [("fit", name)])},
         ("subsample", "subsample"): {("subsample",)},
         ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
     }
@@ -501,6 +501,15 @@ def test_fit_slice_holds_what_train_may_see() -> None:
         name: train[name] for name in ("classifier", "threads")
     }
     assert fit["train_version"] == train["method_version"]
+
+
+def test_a_match_changes_no_exported_model(change: Change) -> None:
+    """Nothing is compared with it, so that the rows of another augmenter are not asked for."""
+    matched = load_config(change("classifiers.slow.match", "mix"))
+
+    assert json.loads(experiment.train_slice(matched, "slow"))["classifier"]["match"] == "mix"
+    assert json.loads(experiment.fit_slice(matched, "slow"))["classifier"]["match"] is None
+    assert experiment.fit_slice(matched, "slow") == experiment.fit_slice(load_config(RAW), "slow")
 
 
 def test_export_changes_no_report(change: Change) -> None:
