@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.config import experiment
-from hypermix.config.check import EXPORTED
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError, ConfigError
@@ -35,9 +34,7 @@ def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
     whole = read_provenance(inputs["summary"])["slices"]["aggregate"]["config"]
     config = load_config({**whole, "export": names})
     methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
-    kept = [name for name, classifier in config.classifiers.items() if classifier.method in EXPORTED]
-    if not kept:
-        raise ConfigError(f"classifiers: none can be exported; wanted is one of method {' or '.join(EXPORTED)}")
+    kept = experiment.exported_classifiers(config)
     tables = {name: read_table(path, name) for name, path in inputs.items()}
     tables = {name: table[table["classifier"].isin(kept)] for name, table in tables.items()}
     study = Study(**tables, methods=methods, alpha=config.report.alpha)
