@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hypermix.config.check import EXPORTED
 from hypermix.config.model import Config, SeedPlan
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
@@ -205,8 +206,13 @@ def choose_slice(config: Config) -> str:
 
 
 def fit_slice(config: Config, classifier: str) -> str:
-    """Return what `fit` may see of the config, as canonical JSON: what `train` may, since the method is the same."""
+    """Return what `fit` may see of the config, as canonical JSON: what `train` may, since the method is the same.
+
+    A match is left out: nothing is compared with an exported model.
+    """
     parts = json.loads(train_slice(config, classifier))
+    if "match" in parts["classifier"]:
+        parts["classifier"]["match"] = None
     return _slice("fit", train_version=parts.pop("method_version"), **parts)
 
 
@@ -232,6 +238,37 @@ def export_dataset(config: Config) -> str:
             f"of {', '.join(config.datasets)}"
         )
     return config.export.dataset or next(iter(config.datasets))
+
+
+def exported_classifiers(config: Config) -> list[str]:
+    """Return the classifiers whose model can be exported.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    kept = [name for name, classifier in config.classifiers.items() if classifier.method in EXPORTED]
+    if not kept:
+        raise ConfigError(f"classifiers: none can be exported; wanted is one of method {' or '.join(EXPORTED)}")
+    return kept
+
+
+def check_export(config: Config) -> None:
+    """Refuse an export of which it is known beforehand that no run will tell the best variant.
+
+    Raises:
+        ConfigError: If several datasets and none is named, no classifier can be exported, or no run has what is named.
+    """
+    named = {"augmenter": config.export.augmenter, "classifier": config.export.classifier}
+    given = {"dataset": export_dataset(config), **{part: name for part, name in named.items() if name is not None}}
+    kept = exported_classifiers(config)
+    if None not in named.values():  # nothing is chosen
+        return
+    if not any(key["classifier"] in kept and _matches(key, given) for key in runs(config)):
+        told = ", ".join(f"the {part} {name!r}" for part, name in given.items())
+        raise ConfigError(
+            f"export: only and except leave no run with {told} whose classifier can be exported, so that nothing will "
+            "tell the best variant; leave one in, or name export.augmenter and export.classifier"
+        )
 
 
 def whole_draw(config: Config) -> Key:

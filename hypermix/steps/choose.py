@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.config import experiment
-from hypermix.config.check import EXPORTED
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError, ConfigError
@@ -18,6 +17,9 @@ from hypermix.stats.choice import Study, choose_variant
 
 CHOICE = "choose/choice.json"
 """Where the choice lies in the folder of results."""
+
+_WANTED = ("dataset", "subsample", "data_seed", "trial", "augmenter", "classifier")
+"""The keys of the exported run, which each choice has."""
 
 
 def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
@@ -35,9 +37,7 @@ def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
     whole = read_provenance(inputs["summary"])["slices"]["aggregate"]["config"]
     config = load_config({**whole, "export": names})
     methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
-    kept = [name for name, classifier in config.classifiers.items() if classifier.method in EXPORTED]
-    if not kept:
-        raise ConfigError(f"classifiers: none can be exported; wanted is one of method {' or '.join(EXPORTED)}")
+    kept = experiment.exported_classifiers(config)
     tables = {name: read_table(path, name) for name, path in inputs.items()}
     tables = {name: table[table["classifier"].isin(kept)] for name, table in tables.items()}
     study = Study(**tables, methods=methods, alpha=config.report.alpha)
@@ -53,9 +53,11 @@ def read_choice(path: Path) -> dict[str, Any]:
         ArtefactError: If the file is damaged.
     """
     try:
-        choice: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        choice = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtefactError(f"{path}: cannot be read ({error}); delete it and run snakemake again") from error
+    if not isinstance(choice, dict) or not choice.keys() >= set(_WANTED):
+        raise ArtefactError(f"{path}: is no choice of a variant; delete it and run snakemake again")
     return choice
 
 
@@ -63,14 +65,25 @@ def export_augmentation(config: Config) -> dict[str, Any]:
     """Return the keys of the augmentation that an export needs, as far as that is known before it runs.
 
     Raises:
-        ConfigError: If neither the config nor an earlier choice names the augmenter.
+        ArtefactError: If the choice is damaged.
+        ConfigError: If neither the config nor an earlier choice names the augmenter, or nothing can be exported.
     """
+    experiment.check_export(config)
     draw: dict[str, Any] = dict(experiment.whole_draw(config))
     path = Path(config.results, CHOICE)
     if config.export.augmenter is not None:
         return {**draw, "augmenter": config.export.augmenter}
-    if path.is_file():
-        return {**draw, "augmenter": read_choice(path)["augmenter"]}
+    choice = read_choice(path) if path.is_file() else {}
+    if choice and _is_of(config, draw, choice):
+        return {**draw, "augmenter": choice["augmenter"]}
     raise ConfigError(
         "export.augmenter: is null, and which augmenter is best is not known yet; name it, or run: snakemake choose"
     )
+
+
+def _is_of(config: Config, draw: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    """Tell whether a choice fits the config: after a change it will be made anew, and may be another."""
+    classifiers = [config.export.classifier or name for name in experiment.exported_classifiers(config)]
+    # Lists, since what a file says may be no key of a mapping.
+    known = choice["augmenter"] in [*config.augmenters] and choice["classifier"] in classifiers
+    return known and all(choice[name] == value for name, value in draw.items())

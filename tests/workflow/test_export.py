@@ -142,12 +142,40 @@ def test_one_of_several_datasets_must_be_named_before_anything_runs(tmp_path: Pa
     assert not workspace.results().exists()
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"classifiers": {"quick": {"method": "probe", "model": "bert"}}}, "classifiers: none can be exported"),
+        (
+            {"export": {"augmenter": "duplicate"}, "except": [{"augmenter": "duplicate"}]},
+            "no run with the dataset 'mine', the augmenter 'duplicate'",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_told_before_anything_runs(
+    tmp_path: Path, settings: dict[str, object], told: str
+) -> None:
+    workspace = tiny_workspace(tmp_path)
+    workspace.config.update(settings)
+
+    assert told in workspace.run("export", "-n", "--quiet", "rules", fails=True)
+
+
 def test_rows_of_an_export_can_be_drawn_before_its_variant_is_known(tmp_path: Path) -> None:
     """So `hypermix plan --export` can count what will be paid."""
     workspace = tiny_workspace(tmp_path)
     jobs = _jobs(workspace.run("export", "--until", "subsample", "-n", "--quiet", "rules"))
 
     assert jobs == {"prepare": 1, "subsample": 2}
+
+
+def test_a_match_makes_no_rows_for_an_export(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    workspace.config["classifiers"]["tiny"]["match"] = "duplicate"
+    fitted = f"results/train/{RUN.format('none')}/model"
+    jobs = _jobs(workspace.run(fitted, "-n", "--quiet", "rules"))
+
+    assert jobs == {"prepare": 1, "subsample": 1, "augment": 1, "fit": 1}
 
 
 def test_plan_counts_the_rows_of_an_export(

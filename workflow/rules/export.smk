@@ -1,6 +1,7 @@
 def drawn_whole(wildcards):
     """Name the rows that the exported model is trained on; they are known before its variant is chosen."""
     try:
+        experiment.check_export(CONFIG)  # what the config tells comes before the experiment runs, not after it
         draw = experiment.whole_draw(CONFIG)
     except HypermixError as error:
         raise WorkflowError(str(error)) from None

@@ -1,8 +1,8 @@
-rule fit:
+use rule train as fit with:
+    # Nothing is compared with an exported model, so that no match asks for the rows of another augmenter.
     input:
         **splits("subsample", DRAW),
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
-        matched=matched_rows,
         model=classifier_files,
     output:
         predictions=artefact("train", RUN, "predictions"),
@@ -12,18 +12,10 @@ rule fit:
         f"{RESULTS}/logs/fit/{RUN}.log",
     wildcard_constraints:
         subsample=experiment.WHOLE,
-    conda:
-        "../../envs/hypermix.yaml"
-    threads: CONFIG.threads.train
     resources:
         mem_mb=8000,
         gpu_mb=0,
     params:
         slice=lambda wildcards: experiment.fit_slice(CONFIG, wildcards.classifier),
-        # Derived from threads, so that Snakemake does not track them: they change no result.
-        run=lambda wildcards, threads: train_runtime(threads),
-        warm=lambda wildcards, threads: WARM,
     message:
         "fit {wildcards.classifier} to all rows of {wildcards.dataset} with {wildcards.augmenter}"
-    script:
-        "../scripts/fit.py"

@@ -1,4 +1,4 @@
-"""Train one classifier and predict with it."""
+"""Train one classifier and predict with it, by the rule `train`, or `fit`, which keeps it."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ warm.run(
     "hypermix.steps.train",
     snakemake.params.warm,
     snakemake.log[0],
-    " ".join(["train", *snakemake.wildcards]),
+    " ".join([snakemake.rule, *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),
     slice_json=snakemake.params.slice,
     inputs={
         name: Path(str(snakemake.input[name]))
         for name in ("train", "validation", "test", "synthetic", "matched")
-        if snakemake.input[name]  # without a match there is no such file
+        if snakemake.input.get(name)  # without a match there is no such file
     },
     outputs={name: Path(path) for name, path in snakemake.output.items()},
     runtime=snakemake.params.run,

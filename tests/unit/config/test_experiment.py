@@ -148,7 +148,7 @@ def users(place: Place) -> set[Path]:
         ("datasets", "augment"): {("augment", name, asker) for asker in askers},
         ("llms", "augment"): {("augment", d, a) for d in FULL["datasets"] for a, llm in askers.items() if llm == name},
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
-        ("classifiers", "train"): {("train", name), ("fit", name)},
+        ("classifiers", "train"): {("train", name), *([] if place.path[-1] == "match" else [("fit", name)])},
         ("subsample", "subsample"): {("subsample",)},
         ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
     }
@@ -476,6 +476,59 @@ def test_one_of_several_datasets_must_be_named() -> None:
         experiment.export_dataset(load_config(RAW))
 
 
+def of_one_dataset(**settings: Any) -> Config:
+    return load_config({**RAW, "export": {"dataset": "mine", **settings.pop("export", {})}, **settings})
+
+
+def test_classifiers_that_can_be_exported_are_told_in_order() -> None:
+    assert experiment.exported_classifiers(load_config(RAW)) == ["minilm", "slow"]
+
+
+@pytest.mark.parametrize("named", [{}, {"augmenter": "mix"}])
+def test_no_classifier_that_can_be_exported_is_told(named: dict[str, str]) -> None:
+    config = of_one_dataset(export=named, classifiers={name: RAW["classifiers"][name] for name in ("quick", "pairs")})
+    with pytest.raises(ConfigError, match=r"^classifiers: none can be exported; wanted is one of method finetune or t"):
+        experiment.check_export(config)
+
+
+@pytest.mark.parametrize(
+    ("named", "narrowing", "told"),
+    [
+        ({"classifier": "slow"}, {"except": [{"classifier": "slow"}]}, "the dataset 'mine', the classifier 'slow'"),
+        ({"augmenter": "mix"}, {"except": [{"augmenter": "mix"}]}, "the dataset 'mine', the augmenter 'mix'"),
+        ({"augmenter": "mix"}, {"only": [{"augmenter": "mix", "classifier": "quick"}]}, "the augmenter 'mix'"),
+        ({}, {"only": [{"classifier": "quick"}, {"classifier": "pairs"}]}, "the dataset 'mine'"),
+        ({}, {"except": [{"dataset": "mine"}]}, "the dataset 'mine'"),
+    ],
+)
+def test_an_export_that_no_run_tells_of_is_refused(named: dict[str, str], narrowing: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        experiment.check_export(of_one_dataset(export=named, **narrowing))
+
+    assert str(caught.value).startswith("export: only and except leave no run with the dataset 'mine'")
+    assert f"{told} whose classifier can be exported, " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "narrowing"),
+    [
+        ({}, {}),
+        ({"classifier": "slow"}, {"only": [{"classifier": "slow", "augmenter": "copy"}]}),
+        ({"augmenter": "mix", "classifier": "slow"}, {"except": [{"classifier": "slow"}]}),  # nothing is left to choose
+    ],
+)
+def test_an_export_that_can_be_chosen_is_fine(named: dict[str, str], narrowing: dict[str, Any]) -> None:
+    config = of_one_dataset(export=named, **narrowing)
+    experiment.check_export(config)
+
+    assert config.export.dataset == "mine"
+
+
+def test_an_export_of_several_datasets_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^export\.dataset: must be given"):
+        experiment.check_export(load_config(RAW))
+
+
 @pytest.mark.parametrize("design", ["crossed", "paired"])
 def test_whole_draw_has_the_first_seeds(change: Change, design: str) -> None:
     raw = {**change("export.dataset", "mine"), "seeds": {"data": [5, 3], "trials": [7, 8], "design": design}}
@@ -501,6 +554,15 @@ def test_fit_slice_holds_what_train_may_see() -> None:
         name: train[name] for name in ("classifier", "threads")
     }
     assert fit["train_version"] == train["method_version"]
+
+
+def test_a_match_changes_no_exported_model(change: Change) -> None:
+    """Nothing is compared with it, so that the rows of another augmenter are not asked for."""
+    matched = load_config(change("classifiers.slow.match", "mix"))
+
+    assert json.loads(experiment.train_slice(matched, "slow"))["classifier"]["match"] == "mix"
+    assert json.loads(experiment.fit_slice(matched, "slow"))["classifier"]["match"] is None
+    assert experiment.fit_slice(matched, "slow") == experiment.fit_slice(load_config(RAW), "slow")
 
 
 def test_export_changes_no_report(change: Change) -> None:

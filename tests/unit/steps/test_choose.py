@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from hypermix.steps.choose import export_augmentation, read_choice
 from tests.unit.steps.chain import Chain
 from tests.unit.steps.whole import Export, run_study
 
+CHOSEN = {"dataset": "toy", "subsample": "all", "data_seed": 11, "trial": 7, "augmenter": "none", "classifier": "tiny"}
+"""The keys of the run that the experiment below exports."""
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Export:
@@ -23,6 +27,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Export:
 def with_names(study: Export, **names: str) -> Export:
     chain = study.chain
     return Export(Chain(chain.results, chain.cache, merge(chain.raw, {"export": names})))
+
+
+def write_choice(results: Path, content: str) -> Path:
+    path = results / choose.CHOICE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
 
 
 def test_choice_is_the_key_of_the_exported_run(study: Export) -> None:
@@ -89,6 +100,50 @@ def test_augmentation_of_an_export_is_known_by_name_or_choice(study: Export, tmp
         **wanted,
         "augmenter": "none",
     }
-    (tmp_path / "choose").mkdir()
-    (tmp_path / "choose" / "choice.json").write_text('{"augmenter": "duplicate"}', encoding="utf-8")
+    write_choice(tmp_path, json.dumps({**CHOSEN, "augmenter": "duplicate"}))
     assert export_augmentation(load_config(raw)) == {**wanted, "augmenter": "duplicate"}
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"augmenter": "gone"},
+        {"augmenter": ["none"]},
+        {"classifier": "gone"},
+        {"dataset": "gone"},
+        {"subsample": "2s"},
+        {"data_seed": 12},
+        {"trial": 8},
+    ],
+)
+def test_choice_of_another_config_is_not_taken(study: Export, tmp_path: Path, old: dict[str, Any]) -> None:
+    write_choice(tmp_path, json.dumps({**CHOSEN, **old}))
+    with pytest.raises(ConfigError, match=r"^export\.augmenter: is null, .* or run: snakemake choose$"):
+        export_augmentation(load_config({**study.chain.raw, "results": str(tmp_path)}))
+
+
+def test_choice_of_a_classifier_that_is_named_no_more_is_not_taken(study: Export, tmp_path: Path) -> None:
+    raw = {**study.chain.raw, "results": str(tmp_path), "export": {"classifier": "other"}}
+    raw["classifiers"] = dict.fromkeys(("tiny", "other"), raw["classifiers"]["tiny"])
+    write_choice(tmp_path, json.dumps(CHOSEN))
+    with pytest.raises(ConfigError, match=r"^export\.augmenter: is null"):
+        export_augmentation(load_config(raw))
+
+    write_choice(tmp_path, json.dumps({**CHOSEN, "classifier": "other"}))
+    assert export_augmentation(load_config(raw))["augmenter"] == "none"
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"none"', "{}", '{"augmenter": "none"}', "[" * 100_000])
+def test_what_is_no_choice_is_told(study: Export, tmp_path: Path, content: str) -> None:
+    path = write_choice(tmp_path, content)
+    with pytest.raises(ArtefactError, match=r"choice\.json: .*; delete it and run snakemake again$"):
+        read_choice(path)
+    with pytest.raises(ArtefactError, match=r"choice\.json: .*; delete it and run snakemake again$"):
+        export_augmentation(load_config({**study.chain.raw, "results": str(tmp_path)}))
+
+
+def test_plan_of_an_export_that_cannot_be_is_refused(study: Export, tmp_path: Path) -> None:
+    raw = {**study.chain.raw, "results": str(tmp_path), "export": {"augmenter": "none"}}
+    raw["classifiers"] = {"quick": {"method": "probe"}}
+    with pytest.raises(ConfigError, match=r"^classifiers: none can be exported"):
+        export_augmentation(load_config(raw))
