@@ -33,14 +33,12 @@ def test_probe_runs_from_rows_to_report(workspace: Workspace) -> None:
 
 
 def test_all_files_that_an_encoder_is_read_from_are_tracked(workspace: Workspace, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    folder = Path(shutil.copytree(locate_model("package:minilm-l6"), home / "encoder"))
+    folder = Path(shutil.copytree(locate_model("package:minilm-l6"), tmp_path / "encoder"))
     for name in ("1_Pooling", "2_Normalize"):
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "config.json").write_text("{}")
-    workspace.environment["HOME"] = str(home)
     workspace.config["augmenters"] = {"none": {"method": "none"}}
-    workspace.config["classifiers"] = {"quick": {**PROBE, "model": "~/encoder"}}
+    workspace.config["classifiers"] = {"quick": {**PROBE, "model": str(folder)}}
     planned = workspace.run("--dry-run")
     for name in ("config.json", "model.safetensors", "1_Pooling/config.json", "2_Normalize/config.json"):
         assert f"{folder}/{name}" in planned, name

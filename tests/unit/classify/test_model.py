@@ -247,11 +247,14 @@ def test_broken_folder_is_told(copy: Path, breakage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+LOADS: tuple[Callable[[str], object], ...] = (lambda folder: load_classifier(folder, 2, 1), load_encoder)
+
+
 def test_missing_tokenizer_is_told(copy: Path) -> None:
     (copy / "tokenizer.json").unlink()
-    for load in (lambda: load_classifier(str(copy), 2, 1), lambda: load_encoder(str(copy))):
+    for load in LOADS:
         with pytest.raises(TrainError, match=r"has no tokenizer \(tokenizer.json, .+ or the like\); save that of the"):
-            load()
+            load(str(copy))
 
 
 CODE = """
@@ -272,9 +275,9 @@ def mark(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_code_of_a_model_never_runs(copy: Path, mark: Path) -> None:
     edit(copy / "config.json", model_type="own", auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"})
-    for load in (lambda: load_classifier(str(copy), 2, 1), lambda: load_encoder(str(copy))):
+    for load in LOADS:
         with pytest.raises(TrainError, match=r"cannot be loaded: .+; name a folder or a hub id") as caught:
-            load()
+            load(str(copy))
         assert "\n" not in str(caught.value)
     assert sys.stdin.read() == "y\n" * 9
     assert not mark.exists()
