@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,21 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from hypermix.classify.device import CPU, Place
 from hypermix.classify.network import Network
+from hypermix.classify.reinit import reinit_head
 from hypermix.errors import TrainError, accepted
 from hypermix.hashing import file_digest
 from hypermix.hub import find_model
 from hypermix.packages import ENCODERS, load_package, package_name
 from hypermix.seeding import child_seed
+
+_DAMAGED = (OSError, ValueError, SafetensorError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
+"""What transformers raises over files that are no model."""
 
 _TOKENIZERS = (
     "tokenizer.json",
@@ -67,7 +72,7 @@ def locate_model(model: str, revision: str | None = None, *, offline: bool = Fal
 def load_classifier(
     model: str, n_labels: int, seed: int, place: Place = CPU
 ) -> tuple[Network, PreTrainedTokenizerBase]:
-    """Load an encoder and its tokenizer; the head is drawn from the seed.
+    """Load an encoder and its tokenizer; the head is drawn from the seed, also if the files hold one.
 
     A model that only reads from left to right is taken too: its last token is what the head sees.
 
@@ -85,7 +90,7 @@ def load_classifier(
         TrainError: If one of them cannot be loaded.
     """
     with loading(model):
-        config = AutoConfig.from_pretrained(model, num_labels=n_labels)
+        config = AutoConfig.from_pretrained(model, num_labels=n_labels, trust_remote_code=False)
         if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
             raise TrainError(
                 f"the classifier model {model!r} is of the kind {config.model_type!r}, which has no classification "
@@ -97,10 +102,19 @@ def load_classifier(
                 "of a batch, even of padding; take an encoder such as BERT or DeBERTa, or method: probe"
             )
         tokenizer = _load_tokenizer(model, config)
-        torch.manual_seed(child_seed(seed, ("head",)))
-        found = AutoModelForSequenceClassification.from_pretrained(
-            model, config=config, use_safetensors=True, dtype=torch.float32
+        # What the encoder itself lacks, such as a pooler, is drawn while it is loaded.
+        torch.manual_seed(child_seed(seed, ("lacking",)))
+        found, told = AutoModelForSequenceClassification.from_pretrained(
+            model,
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a head for other labels
+            output_loading_info=True,
+            trust_remote_code=False,
         )
+        _check_sizes(found, told["mismatched_keys"])
+        reinit_head(found, seed)
         return Network(found, place), tokenizer
 
 
@@ -116,10 +130,21 @@ def load_encoder(model: str, place: Place = CPU) -> tuple[Network, PreTrainedTok
         TrainError: If one of them cannot be loaded.
     """
     with loading(model):
-        config = AutoConfig.from_pretrained(model)
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
         tokenizer = _load_tokenizer(model, config)
-        found = AutoModel.from_pretrained(model, config=config, use_safetensors=True, dtype=torch.float32)
+        found = AutoModel.from_pretrained(
+            model, config=config, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
+        )
         return Network(found, place), tokenizer
+
+
+def _check_sizes(model: PreTrainedModel, mismatched: Iterable[tuple[str, Any, Any]]) -> None:
+    """Refuse weights of the encoder that do not fit its config: they would be random."""
+    own = {f"{model.base_model_prefix}.{name}" for name, _ in model.base_model.named_parameters()}
+    wrong = sorted((name, tuple(stored), tuple(built)) for name, stored, built in mismatched if name in own)
+    if wrong:
+        name, stored, built = wrong[0]
+        raise ValueError(f"its weights {name} have the shape {stored}, and its config asks for {built}")
 
 
 def _load_tokenizer(model: str, config: Any) -> PreTrainedTokenizerBase:
@@ -128,7 +153,7 @@ def _load_tokenizer(model: str, config: Any) -> PreTrainedTokenizerBase:
             f"the classifier model {model!r} has no tokenizer ({', '.join(_TOKENIZERS[:3])} or the like); save that of "
             "the model beside its weights"
         )
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         stand_in = tokenizer.eos_token or tokenizer.unk_token
         if stand_in is None:
@@ -157,8 +182,8 @@ def loading(model: str) -> Iterator[None]:
     transformers.logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    except _DAMAGED as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(" .:")
         raise TrainError(
             f"the classifier model {model!r} cannot be loaded: {reason}; name a folder or a hub id with safetensors "
             "weights and a tokenizer, or package:minilm-l6"

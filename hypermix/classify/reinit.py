@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
 from hypermix.classify.network import Network
 from hypermix.errors import TrainError
@@ -45,7 +47,27 @@ def reinit_top(network: Network, count: int, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(child_seed(seed, ("reinit",)))
         for module in (module for part in parts for module in part.modules()):
-            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-                # transformers marks what came from a file and would leave it alone.
-                tensor.__dict__.pop("_is_hf_initialized", None)
+            _unmark(module)
             model._init_weights(module)
+
+
+def reinit_head(model: PreTrainedModel, seed: int) -> None:
+    """Draw all weights that are not of the encoder anew, as if its files had held no head.
+
+    Args:
+        model: The classifier, changed in place.
+        seed: The trial seed.
+    """
+    encoder = {id(module) for module in model.base_model.modules()}
+    for module in model.modules():
+        if id(module) not in encoder:
+            _unmark(module)
+    torch.manual_seed(child_seed(seed, ("head",)))
+    # The library's own order: a class may draw the weights of a part after the part itself did.
+    model.initialize_weights()
+
+
+def _unmark(module: nn.Module) -> None:
+    """Take away the marks of transformers on what came from a file, which it would leave alone."""
+    for marked in (module, *module.parameters(recurse=False), *module.buffers(recurse=False)):
+        marked.__dict__.pop("_is_hf_initialized", None)

@@ -74,8 +74,8 @@ def run(
     texts = {name: list(split["text"]) for name, split in splits.items()}
     targets = {name: _one_hot(split, labels) for name, split in splits.items()}
     texts["train"] += synthetic["text"].tolist()
+    _tell_absent(splits["train"], synthetic, labels)
     targets["train"] = _targets(splits["train"], synthetic, labels, settings)
-    _tell_absent(targets["train"], labels)
     match = settings.get("match")
     n_matched = None if match is None else len(splits["train"]) + len(_kept(inputs["matched"]))
     if settings["method"] == "setfit":
@@ -162,9 +162,11 @@ def _on_tokens(
     return methods.Outcome(history, kept_moment(history, settings["keep"]), probabilities, told, model)
 
 
-def _tell_absent(targets: NDArray[np.float32], labels: Sequence[str]) -> None:
-    """Tell of labels that no row of train has: a classifier can hardly predict them."""
-    absent = [label for label, share in zip(labels, targets.sum(axis=0), strict=True) if share == 0]
+def _tell_absent(real: pd.DataFrame, synthetic: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Tell of labels that no row of train has, or most likely has: a classifier can hardly predict them."""
+    likeliest = _soft(synthetic, len(labels)).argmax(axis=1)
+    there = {*real["label"], *(labels[position] for position in likeliest)}
+    absent = [label for label in labels if label not in there]
     if absent:
         _LOG.warning("no train row has the label %s, which is not learned", ", ".join(repr(label) for label in absent))
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 
+from hypermix.classify.model import locate_model
 from tests.workflow.conftest import Workspace
 
 PROBE = {"method": "probe", "penalties": [1.0, 0.1]}
@@ -26,3 +30,15 @@ def test_probe_runs_from_rows_to_report(workspace: Workspace) -> None:
     planned = workspace.run("--dry-run", "--quiet", "rules")
     assert "train" in planned
     assert "augment" not in planned
+
+
+def test_all_files_that_an_encoder_is_read_from_are_tracked(workspace: Workspace, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(locate_model("package:minilm-l6"), tmp_path / "encoder"))
+    for name in ("1_Pooling", "2_Normalize"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "config.json").write_text("{}")
+    workspace.config["augmenters"] = {"none": {"method": "none"}}
+    workspace.config["classifiers"] = {"quick": {**PROBE, "model": str(folder)}}
+    planned = workspace.run("--dry-run")
+    for name in ("config.json", "model.safetensors", "1_Pooling/config.json", "2_Normalize/config.json"):
+        assert f"{folder}/{name}" in planned, name

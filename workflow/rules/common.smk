@@ -67,12 +67,12 @@ def source_files(wildcards):
 
 def model_files(model):
     """Name the files of a model that lies here, so that a new one under an old name is noticed."""
-    path = Path(model)
+    path = Path(model).expanduser()
     if path.is_dir():
         return sorted(
             str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
         )
-    return [model] if path.is_file() else []
+    return [str(path)] if path.is_file() else []
 
 
 def llm_files(wildcards):
@@ -83,9 +83,10 @@ def llm_files(wildcards):
 
 
 def classifier_files(wildcards):
-    """Name the files of the model that a classifier starts from."""
+    """Name the files of the model that a classifier starts from, with those of a sentence encoder's modules."""
     model = CONFIG.classifiers[wildcards.classifier].model
-    return [*model_files(model), *sorted(str(file) for file in Path(model).glob("*_Pooling/config.json"))]
+    modules = Path(model).expanduser().glob("[0-9]*_*/*")
+    return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
 
 
 def matched_rows(wildcards):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -22,6 +23,7 @@ from transformers import (
 
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import finetune, predict
+from hypermix.classify.keep import Model, save_model
 from hypermix.classify.model import load_classifier, load_encoder, locate_model, longest_input, weights_digests
 from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe
@@ -29,7 +31,7 @@ from hypermix.errors import TrainError
 from hypermix.hashing import file_digest
 from hypermix.packages import ENCODERS
 from tests.tiny import LONGEST, toy_rows
-from tests.unit.classify.architectures import make_model, make_rows
+from tests.unit.classify.architectures import ARCHITECTURES, LABELS, make_model, make_rows
 from tests.unit.classify.test_encode import TARGETS
 
 
@@ -148,6 +150,51 @@ def test_packaged_model_tells_texts_apart() -> None:
     assert longest_input(network, 4096) == 512
 
 
+# A head that the files hold.
+
+
+def save_with_head(tiny: Path, folder: Path, n_labels: int) -> Path:
+    """Save the tiny model with a head that no seed of a trial draws."""
+    network, tokenizer = load_classifier(str(tiny), n_labels, 99)
+    torch.nn.init.constant_(network.model.get_parameter("classifier.weight"), 5.0)
+    save_model(Model(network, tokenizer, LONGEST), [f"label {number}" for number in range(n_labels)], folder)
+    return folder
+
+
+@pytest.mark.parametrize("stored", [2, 3])
+def test_stored_head_changes_nothing(tiny: Path, tmp_path: Path, stored: int) -> None:
+    folder = save_with_head(tiny, tmp_path / "trained", stored)
+    for seed in (7, 8):
+        bare, headed = (load_classifier(str(path), 2, seed)[0].model.state_dict() for path in (tiny, folder))
+        assert list(bare) == list(headed)
+        assert all(torch.equal(bare[name], headed[name]) for name in bare)
+    assert not torch.equal(head(folder, 7), head(folder, 8))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_head_of_each_architecture_is_fresh(tiny: Path, tmp_path: Path, name: str) -> None:
+    folder = save(make_model(name), tiny, tmp_path / "headed")
+    stored = load_file(Path(folder) / "model.safetensors")
+    one, again, other = (load_classifier(folder, LABELS, seed)[0].model for seed in (7, 7, 8))
+    own = {f"{one.base_model_prefix}.{key}" for key, _ in one.base_model.named_parameters()}
+    assert own <= set(stored)
+    for key, tensor in one.named_parameters():
+        assert torch.equal(tensor, again.get_parameter(key))
+        assert torch.equal(tensor, stored[key]) == (key in own or tensor.dim() == 1), key
+        assert torch.equal(tensor, other.get_parameter(key)) == (key in own or tensor.dim() == 1), key
+
+
+def test_bare_files_of_an_architecture_give_the_head_of_headed_ones(tiny: Path, tmp_path: Path) -> None:
+    for name in ARCHITECTURES:
+        model = make_model(name)
+        folders = [
+            save(part, tiny, tmp_path / f"{name} {position}") for position, part in enumerate((model, model.base_model))
+        ]
+        headed, bare = (load_classifier(folder, LABELS, 7)[0].model.state_dict() for folder in folders)
+        assert list(bare) == list(headed)
+        assert all(torch.equal(bare[key], headed[key]) for key in bare), name
+
+
 # What cannot be loaded.
 
 
@@ -185,6 +232,8 @@ BREAKAGES: dict[str, Callable[[Path], None]] = {
     "weights without end": cut("model.safetensors", 20_000),
     "damaged tokenizer": write_garbage("tokenizer.json"),
     "damaged config": write_garbage("config.json"),
+    "config that is a list": write_garbage("config.json", b"[]"),
+    "weights of another size": lambda folder: edit(folder / "config.json", intermediate_size=48),
     "config of no model": write_garbage("config.json", b'{"model_type": "no-such-model"}'),
 }
 
@@ -198,11 +247,54 @@ def test_broken_folder_is_told(copy: Path, breakage: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+LOADS: tuple[Callable[[str], object], ...] = (lambda folder: load_classifier(folder, 2, 1), load_encoder)
+
+
 def test_missing_tokenizer_is_told(copy: Path) -> None:
     (copy / "tokenizer.json").unlink()
-    for load in (lambda: load_classifier(str(copy), 2, 1), lambda: load_encoder(str(copy))):
+    for load in LOADS:
         with pytest.raises(TrainError, match=r"has no tokenizer \(tokenizer.json, .+ or the like\); save that of the"):
-            load()
+            load(str(copy))
+
+
+CODE = """
+from pathlib import Path
+Path({mark!r}).touch()
+"""
+
+
+@pytest.fixture
+def mark(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put code into a model's folder that leaves a mark where it runs, and a user who lets it."""
+    path = tmp_path / "ran"
+    (copy / "own.py").write_text(CODE.format(mark=str(path)))
+    # The library asks at the terminal, once for each part.
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n" * 9))
+    return path
+
+
+def test_code_of_a_model_never_runs(copy: Path, mark: Path) -> None:
+    edit(copy / "config.json", model_type="own", auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"})
+    for load in LOADS:
+        with pytest.raises(TrainError, match=r"cannot be loaded: .+; name a folder or a hub id") as caught:
+            load(str(copy))
+        assert "\n" not in str(caught.value)
+    assert sys.stdin.read() == "y\n" * 9
+    assert not mark.exists()
+
+
+def test_code_of_a_tokenizer_never_runs(copy: Path, mark: Path) -> None:
+    plain = load_encoder(str(copy))[1]
+    edit(
+        copy / "tokenizer_config.json",
+        tokenizer_class="OwnTokenizer",
+        auto_map={"AutoTokenizer": ["own.OwnTokenizer", None]},
+    )
+    text = "a fine film"
+    for tokenizer in (load_classifier(str(copy), 2, 1)[1], load_encoder(str(copy))[1]):
+        assert tokenizer(text)["input_ids"] == plain(text)["input_ids"]  # the library's own class reads the file
+    assert sys.stdin.read() == "y\n" * 9
+    assert not mark.exists()
 
 
 def save(model: PreTrainedModel, tiny: Path, folder: Path) -> str:

@@ -117,7 +117,14 @@ def test_setfit_without_its_library_is_told(with_classifier: MakeChain, monkeypa
 # Odd rows, for all methods.
 
 
-@pytest.mark.parametrize("classifier", [PROBE, {"method": "finetune", "max_steps": 2}], ids=["probe", "finetune"])
+SMOOTHED = {"method": "finetune", "max_steps": 2, "label_smoothing": 0.1}
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [PROBE, {"method": "finetune", "max_steps": 2}, SMOOTHED],
+    ids=["probe", "finetune", "smoothed"],
+)
 def test_absent_label_is_told(
     with_classifier: MakeChain, classifier: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,6 +140,27 @@ def test_absent_label_is_told(
         chain.train(key)
     assert "no train row has the label 'negative', which is not learned" in caplog.messages
     assert read_provenance(chain.trained(key)["predictions"])["run"]["n_train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.4, True), (0.6, False)], ids=["never the likeliest", "likeliest in a synthetic row"]
+)
+def test_soft_label_counts_where_it_is_the_likeliest(
+    with_classifier: MakeChain, share: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    chain = with_classifier(**SMOOTHED)
+    key = chain.key("duplicate")
+    chain.subsample(key)
+    chain.augment(key)
+    drawn, made = chain.drawn(key)["train"], chain.augmented(key)["synthetic"]
+    real, synthetic = read_table(drawn, "train"), read_table(made, "synthetic")
+    synthetic["soft_label"] = [[share, 1 - share]] * len(synthetic)
+    positive = tables.from_columns("train", real[real["label"] == "positive"])
+    write_table(drawn, positive, read_provenance(drawn))
+    write_table(made, tables.from_columns("synthetic", synthetic), read_provenance(made))
+    with caplog.at_level(logging.WARNING):
+        chain.train(key)
+    assert ("no train row has the label 'negative', which is not learned" in caplog.messages) == told
 
 
 def test_long_rows_are_cut_and_told(
