@@ -15,6 +15,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/choose.smk"
 include: "workflow/rules/fit.smk"
+include: "workflow/rules/exported.smk"
 include: "workflow/rules/export.smk"
 
 
