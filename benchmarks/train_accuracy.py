@@ -11,6 +11,7 @@ Prints a Markdown table for docs/benchmarks.md: the mean difference over seeds a
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import finetune, predict
 from hypermix.classify.model import load_classifier, locate_model
 from hypermix.classify.recipe import Recipe
+from hypermix.classify.threads import limit
 
 MODEL = "package:minilm-l6"
 RECIPE = Recipe(5e-5, 0.0, 32, 10, "epochs", 0, None, None)
@@ -125,9 +127,11 @@ def run_plain(case: Draw, seed: int) -> float:
 
 def compare(folder: Path, seed: int) -> tuple[float, float]:
     """Return the test accuracies of both arms for one seed."""
-    torch.set_num_threads(1)
+    limit(1)
     case = draw(folder, seed)
-    return run_hypermix(case, seed), run_plain(case, seed)
+    ours, plain = run_hypermix(case, seed), run_plain(case, seed)
+    print(f"{folder.name}, seed {seed}: {ours:.3f} and {plain:.3f}", file=sys.stderr, flush=True)
+    return ours, plain
 
 
 def describe(name: str, found: Sequence[tuple[float, float]]) -> str:

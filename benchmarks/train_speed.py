@@ -36,6 +36,7 @@ from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import finetune
 from hypermix.classify.model import load_classifier, locate_model
 from hypermix.classify.recipe import Recipe
+from hypermix.classify.threads import limit
 
 BATCH, RATE, ROWS, SIDE = 32, 5e-5, 70, 2048
 ARMS = ("hypermix", "Trainer", "plain loop")
@@ -199,7 +200,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parsed = parser.parse_args()
-    torch.set_num_threads(parsed.threads)
+    limit(parsed.threads)
     case = read_case(parsed.folder, parsed.epochs)
     arms: dict[str, Callable[[Case], Sequence[float]]] = dict(
         zip(ARMS, (run_hypermix, run_trainer, run_plain), strict=True)

@@ -98,11 +98,13 @@ class Request:
         path: The API that is asked: `COMPLETIONS`, `CHAT` or `DECISIONS`.
         body: What is sent, except the model's name: prompt or messages, and sampling settings.
         sample: Which draw this is, so that equal bodies can be asked more than once.
+        shared: Whether several rows of a draw are made from the answer, so that each asks for it.
     """
 
     path: str
     body: Mapping[str, Any]
     sample: str
+    shared: bool = False
 
 
 @dataclass(frozen=True)

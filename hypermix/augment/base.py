@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from hypermix.records import Abilities, Completion, Example, Request, SyntheticRow, Task
+from hypermix.augment.dialogue import Dialogue
+from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.registry import Registry
 
 
@@ -21,8 +23,31 @@ class Slot(NamedTuple):
     attempt: int
 
 
+@dataclass(frozen=True)
+class Material:
+    """What the rows of one draw are made from. Rows of validation and of test are never in it.
+
+    Attributes:
+        examples: The rows of the subsample.
+        task: The wording of the dataset.
+        seed: The data seed or trial seed of the draw.
+        abilities: What the endpoint takes; None where no language model is asked.
+        further: The rows of train that were not drawn, in their order; empty but for the method `real`.
+    """
+
+    examples: Sequence[Example]
+    task: Task
+    seed: int
+    abilities: Abilities | None = None
+    further: Sequence[Example] = ()
+
+
 class Augmenter(Protocol):
-    """Makes rows from the rows of a subsample. What it makes depends on its arguments alone."""
+    """Makes synthetic rows. A row depends on the settings, the material and its slot alone, whatever else is made."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows are wanted."""
 
     @property
     def attempts(self) -> int:
@@ -32,35 +57,25 @@ class Augmenter(Protocol):
     def most_requests(self) -> int:
         """The most requests of one try at a row; those that no answer of `rehearse` leads to want one token each."""
 
-    def rehearse(self, example: Example) -> str:
-        """Return what an answer says that makes a row like this one, so that costs can be told before it is asked."""
-
-    def n_rows(self, n_examples: int) -> int:
-        """Return how many synthetic rows a subsample of this many rows gets."""
-
-    def plan(self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
-        """Return what to ask next for a slot.
+    def rehearse(self, example: Example, turn: int) -> str:
+        """Return what an answer says that makes a row like this one, so that costs can be told before it is asked.
 
         Args:
-            examples: The rows of the subsample.
-            seed: The data seed or trial seed of the draw.
-            slot: Which try at which row.
-            answers: What was answered so far to this slot, in the order of the requests.
-
-        Returns:
-            Requests that may be asked at once; none if nothing is left to ask, so that the slot can be harvested.
+            example: A row of the subsample.
+            turn: How many requests of the slot came before.
         """
 
-    def harvest(
-        self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]
-    ) -> SyntheticRow:
-        """Return the row of a slot, kept or not, from all its answers in the order of their requests."""
+    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
+        """Make one row: plan requests, none or several rounds of them, and harvest the row from their answers.
+
+        It asks nobody itself. What it yields is asked, at once or later, and it is replayed from its beginning when
+        answers have come: it must do the same again for the same answers. The row says why it is not used, if so.
+        """
 
 
-Factory = Callable[[Mapping[str, Any], Task, Abilities | None], Augmenter]
+Factory = Callable[[Mapping[str, Any], Material], Augmenter]
 AUGMENTERS: Registry[Factory] = Registry("augmentation method")
-"""Makes an augmenter from its settings in the config, the wording of its dataset and what its endpoint takes, by its
-method. There are no abilities where no language model is asked."""
+"""Makes an augmenter from its settings in the config and the material of a draw, by its method."""
 
 
 def count_rows(n_examples: int, multiplier: float) -> int:

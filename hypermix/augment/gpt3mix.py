@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypermix.augment.base import AUGMENTERS, Augmenter, Slot, count_rows
-from hypermix.augment.dialogue import Dialogue, ask_next, conclude
+from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows
+from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
 from hypermix.augment.lexicon import fold
 from hypermix.augment.parse import Parsed
 from hypermix.augment.score import SoftLabel
 from hypermix.augment.source import MOST_FOLLOWED, SOURCES, Scene
 from hypermix.errors import AugmentError
-from hypermix.records import Abilities, Choice, Completion, Example, Request, SyntheticRow, Task
+from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow, Task
 from hypermix.seeding import child_generator, child_seed
 
 MOST_LETTERS = 26
@@ -29,14 +29,14 @@ class Gpt3Mix:
     """Asks for one row a prompt of k rows, drawn from all classes alike, and then for what its soft label needs.
 
     Attributes:
-        task: The wording of the dataset.
+        material: What the draw is made from.
         abilities: What the endpoint takes.
         form: How it is asked.
         settings: The settings of the augmenter in the config.
         label_source: Where soft labels come from.
     """
 
-    task: Task
+    material: Material
     abilities: Abilities
     form: Form
     settings: Mapping[str, Any]
@@ -52,50 +52,49 @@ class Gpt3Mix:
         """The most requests that one try at one row can take."""
         followed = 0 if self.abilities.chat else MOST_FOLLOWED
         votes = 1 if self.abilities.n else self.settings.get("votes", 0)
-        more = {"scoring": len(self.task.labels), "decisions": 1, "vote": votes, "hard": 0}
+        more = {"scoring": len(self.material.task.labels), "decisions": 1, "vote": votes, "hard": 0}
         return 1 + more.get(self.label_source, followed + (self.label_source == "classify"))
 
-    def rehearse(self, example: Example) -> str:
+    def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - all that comes later is short
         """Return a row in the form of an answer."""
         return self.form.write_item(example)
 
-    def n_rows(self, n_examples: int) -> int:
-        """Return the multiple of the real rows, rounded."""
-        return count_rows(n_examples, self.settings["multiplier"])
+    @property
+    def n_rows(self) -> int:
+        """The multiple of the real rows, rounded."""
+        return count_rows(len(self.material.examples), self.settings["multiplier"])
 
-    def plan(self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
-        """Return what to ask next; rows and sampling seeds depend on (seed, row, attempt) alone.
+    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
+        """Ask for a row and then for its soft label; rows and sampling seeds depend on (seed, row, attempt) alone.
 
         Raises:
             AugmentError: If a prompt needs more rows than there are.
         """
-        shown = self.settings["examples"]
-        if shown > len(examples):
+        examples, seed, count = self.material.examples, self.material.seed, self.settings["examples"]
+        if count > len(examples):
             raise AugmentError(
-                f"a prompt of {shown} examples needs as many rows, the subsample has {len(examples)}; "
+                f"a prompt of {count} examples needs as many rows, the subsample has {len(examples)}; "
                 "lower the augmenter's examples or raise the subsample"
             )
-        return ask_next(self._talk(examples, seed, slot), answers)
-
-    def harvest(
-        self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]
-    ) -> SyntheticRow:
-        """Return the row that the answers hold; a row that cannot be used says why.
-
-        Raises:
-            ValueError: If answers are missing.
-        """
-        return conclude(self._talk(examples, seed, slot), answers)
-
-    def _talk(self, examples: Sequence[Example], seed: int, slot: Slot) -> Dialogue[SyntheticRow]:
-        shown = child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), self.settings["examples"])
-        body = self._body(shown, seed, slot)
+        shown = child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), count)
+        body = self._body(shown, slot)
         (answer,) = yield [Request(self.form.path, body, "-".join(map(str, (seed, *slot))))]
         choice = answer.choices[0]
         parsed = self.form.parse(choice.text)
         soft, reason = None, _explain(parsed, choice)
         if reason is None:
-            scene = Scene(self.form, self.task, self.abilities, self.settings, shown, seed, slot, body, choice, parsed)
+            scene = Scene(
+                self.form,
+                self.material.task,
+                self.abilities,
+                self.settings,
+                shown,
+                seed,
+                slot,
+                body,
+                choice,
+                parsed,
+            )
             labeled = yield from SOURCES[self.label_source](scene)
             soft, reason = (labeled, None) if isinstance(labeled, SoftLabel) else (None, labeled)
         return SyntheticRow(
@@ -110,12 +109,12 @@ class Gpt3Mix:
             reason=reason,
         )
 
-    def _body(self, shown: Sequence[Example], seed: int, slot: Slot) -> dict[str, Any]:
+    def _body(self, shown: Sequence[Example], slot: Slot) -> dict[str, Any]:
         """Return the request for a row; what the endpoint does not take is left out."""
         body = self.form.ask_item(shown)
         body[self.abilities.max_tokens] = self.settings["max_tokens"]
         if self.abilities.seed:
-            body["seed"] = child_seed(seed, ("gpt3mix", "sampling", *slot), bits=31)
+            body["seed"] = child_seed(self.material.seed, ("gpt3mix", "sampling", *slot), bits=31)
         if self.abilities.sampling:
             body |= {name: self.settings[name] for name in ("temperature", "top_p")}
         if self.abilities.penalties:
@@ -124,26 +123,25 @@ class Gpt3Mix:
 
 
 @AUGMENTERS.register("gpt3mix")
-def build_gpt3mix(settings: Mapping[str, Any], task: Task, abilities: Abilities | None) -> Augmenter:
+def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
     """Make the augmenter from its settings.
 
     Args:
         settings: Its settings in the config.
-        task: The wording of the dataset.
-        abilities: What the endpoint takes; None for the default.
+        material: What the draw is made from.
 
     Raises:
         AugmentError: If a label word cannot stand in a prompt, two labels share one, or the endpoint lacks what the
             source of soft labels needs.
     """
-    abilities = abilities or Abilities()
+    task, abilities = material.task, material.abilities or Abilities()
     _check_words(task, chat=abilities.chat)
     label_source = name_source(settings)
     problem = _lacking(label_source, abilities, len(task.labels))
     if problem is not None:
         raise AugmentError(f"label_source: {label_source} {problem}")
     form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
-    return Gpt3Mix(task, abilities, form, settings, label_source)
+    return Gpt3Mix(material, abilities, form, settings, label_source)
 
 
 def name_source(settings: Mapping[str, Any]) -> str:

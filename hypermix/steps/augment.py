@@ -13,7 +13,7 @@ from typing import Any
 
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
-from hypermix.augment.base import AUGMENTERS, Augmenter
+from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
@@ -61,9 +61,9 @@ def run(
         takes = abilities(parts["llm"], runtime, client) if client else None
         augmenter = work.build(takes)
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
-        draw = Rows(augmenter, work.examples, work.seed, client).make()
+        draw = Rows(augmenter, None, client).make()
     refuse_mixed(draw.rows)
-    wanted, kept = augmenter.n_rows(len(work.examples)), sum(row.kept for row in draw.rows)
+    wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
@@ -105,7 +105,7 @@ class Work:
     def build(self, takes: Abilities | None) -> Augmenter:
         """Return the augmenter, for a language model with these abilities."""
         settings = self.parts["augmenter"]
-        return AUGMENTERS.get(settings["method"])(settings, self.task, takes)
+        return AUGMENTERS.get(settings["method"])(settings, Material(self.examples, self.task, self.seed, takes))
 
 
 def open_work(keys: Mapping[str, str], slice_json: str, train: Path) -> Work:

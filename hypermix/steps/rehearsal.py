@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hypermix.augment.base import Augmenter, Slot
+from hypermix.augment.dialogue import ask_next, conclude
 from hypermix.llm.answer import read_answer, read_usage
 from hypermix.llm.client import Llm
 from hypermix.llm.price import FRAME, count_bytes, count_parts, most_completion
 from hypermix.llm.store import Question, RequestStore
-from hypermix.records import Choice, Completion, Request
+from hypermix.records import Choice, Completion, Example, Request, SyntheticRow
 from hypermix.report.forecast import Amount, Span
 from hypermix.steps.augment import Work
+from hypermix.steps.rows import Sieve
 
 MOST_BYTES, FEWEST_BYTES = 6.0, 2.0
 """Bytes that a token of a text has at most and at least, over a whole prompt: English has 4 to 5, others fewer."""
@@ -146,29 +148,28 @@ def _whole(low: float, high: float) -> Span:
     return Span(math.floor(low), math.ceil(high))
 
 
-def rehearse(work: Work, augmenter: Augmenter, asked: Asked) -> Count:
+def rehearse(work: Work, augmenter: Augmenter, sieve: Sieve | None, asked: Asked) -> Count:
     """Play a draw through as `hypermix.steps.rows` does, as far as there are stored answers, and count the rest.
 
     Args:
         work: What the draw is made from.
         augmenter: Its augmenter.
+        sieve: Refuses rows.
         asked: Who is asked; requests that are counted there already are free.
     """
-    return _Rehearsal(work, augmenter, asked).play()
+    return _Rehearsal(work, augmenter, sieve, asked).play()
 
 
 class _Rehearsal:
-    def __init__(self, work: Work, augmenter: Augmenter, asked: Asked) -> None:
+    def __init__(self, work: Work, augmenter: Augmenter, sieve: Sieve | None, asked: Asked) -> None:
         self._work = work
         self._augmenter = augmenter
+        self._sieve = sieve
         self._asked = asked
-        self._count = Count(augmenter.n_rows(len(work.examples)))
-        self._typical = ""
+        self._count = Count(augmenter.n_rows)
+        self._typical = _middle(work.examples)
 
     def play(self) -> Count:
-        if self._count.rows:
-            by_length = sorted(self._work.examples, key=lambda example: (len(example.text.encode()), example.id))
-            self._typical = self._augmenter.rehearse(by_length[len(by_length) // 2])
         for row in range(self._count.rows):
             self._play_row(row)
         return self._count
@@ -184,8 +185,17 @@ class _Rehearsal:
                     self._leave_open(slot, answers, requests, found)
                     return
                 answers += [answer for answer in found if answer is not None]
-            if self._augmenter.harvest(self._work.examples, self._work.seed, slot, answers).kept:
+            if self._keep(conclude(self._augmenter.talk(slot), answers)):
                 return
+
+    def _keep(self, row: SyntheticRow) -> bool:
+        """Tell whether a row is kept beside those before it. Where they are not known yet, this is a guess."""
+        if not row.kept or self._sieve is None:
+            return row.kept
+        if self._sieve.judge(row) is not None or self._sieve.compare(row) is not None:
+            return False
+        self._sieve.keep(row)
+        return True
 
     def _leave_open(
         self,
@@ -197,11 +207,11 @@ class _Rehearsal:
         """Count what is left of a row: at least the rest of this try, at most that of all tries."""
         missing = [self._question(request) for request, answer in zip(requests, found, strict=True) if answer is None]
         imagined = [
-            self._imagine(request) if answer is None else answer
+            self._imagine(request, len(answers)) if answer is None else answer
             for request, answer in zip(requests, found, strict=True)
         ]
         follow = self._follow(slot, [*answers, *imagined])
-        length = len(self._typical.encode()) / MOST_BYTES
+        length = len(self._augmenter.rehearse(self._typical, 0).encode()) / MOST_BYTES
         for question in self._unasked(missing, self._asked.low):
             shortest = min(length, most_completion(question.body)) if not answers else _fewest(question)
             self._count.low[question.path].add(question, shortest)
@@ -215,7 +225,7 @@ class _Rehearsal:
                 question for question in map(self._question, first) if self._asked.store.get(question.key) is None
             ]
             self._count_most(
-                later, lacking, self._follow(later, [self._imagine(request) for request in first]), len(first)
+                later, lacking, self._follow(later, [self._imagine(request, 0) for request in first]), len(first)
             )
 
     def _count_most(self, slot: Slot, missing: Sequence[Question], follow: Sequence[Question], asked: int) -> None:
@@ -244,14 +254,15 @@ class _Rehearsal:
         found: list[Question] = []
         while requests := self._plan(slot, answers):
             found += map(self._question, requests)
-            answers = [*answers, *map(self._imagine, requests)]
+            answers = [*answers, *(self._imagine(request, len(answers)) for request in requests)]
         return found
 
-    def _imagine(self, request: Request) -> Completion:
-        return Completion("", (Choice(self._typical, "stop", ()),) * int(request.body.get("n", 1)))
+    def _imagine(self, request: Request, turn: int) -> Completion:
+        text = self._augmenter.rehearse(self._typical, turn)
+        return Completion("", (Choice(text, "stop", ()),) * int(request.body.get("n", 1)))
 
     def _plan(self, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
-        return self._augmenter.plan(self._work.examples, self._work.seed, slot, answers)
+        return ask_next(self._augmenter.talk(slot), answers)
 
     def _question(self, request: Request) -> Question:
         return self._asked.llm.question(request)
@@ -260,6 +271,12 @@ class _Rehearsal:
         fresh = [question for question in questions if question.key not in counted]
         counted.update(question.key for question in fresh)
         return fresh
+
+
+def _middle(examples: Sequence[Example]) -> Example:
+    """Return the row of the middle length."""
+    by_length = sorted(examples, key=lambda example: (len(example.text.encode()), example.id))
+    return by_length[len(by_length) // 2]
 
 
 def _fewest(question: Question) -> int:

@@ -6,13 +6,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn, cast
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, Protocol
 
 from hypermix.augment.base import Augmenter, Slot
+from hypermix.augment.dialogue import ask_next, conclude
 from hypermix.errors import AugmentError
 from hypermix.llm.client import Client
-from hypermix.records import Completion, Example, SyntheticRow
+from hypermix.records import Completion, Request, SyntheticRow
 
 _LOG = logging.getLogger(__name__)
 _PROGRESS_SECONDS = 10.0
@@ -22,18 +23,29 @@ _ENOUGH_TO_GIVE_UP = 10
 """Rows after which asking on is a waste if none of these could be used at its first try."""
 
 
-@dataclass
+class Sieve(Protocol):
+    """Tells which rows are not trained on."""
+
+    def judge(self, row: SyntheticRow) -> str | None:
+        """Return why a row is refused by itself, whatever the others are; None if it is not."""
+
+    def compare(self, row: SyntheticRow) -> str | None:
+        """Return why a row is refused beside the rows that were kept so far; None if it is not."""
+
+    def keep(self, row: SyntheticRow) -> None:
+        """Take a row among those that others are compared with."""
+
+
+@dataclass(frozen=True)
 class Draw:
     """What one draw made.
 
     Attributes:
-        rows: All rows by slot, those that cannot be used too.
-        asked: Answers behind all rows.
-        discarded: Answers behind rows that cannot be used.
+        rows: All rows by slot, those that are not kept too.
+        discarded: Answers that no kept row is made from.
     """
 
     rows: list[SyntheticRow]
-    asked: int = 0
     discarded: int = 0
 
 
@@ -51,27 +63,46 @@ class _Talk:
         return [answer for answer in self.answers if answer is not None]
 
 
+@dataclass
+class _Candidate:
+    """A row that is kept unless it is refused beside an earlier one.
+
+    Attributes:
+        slot: Which try at which row it is.
+        row: The row.
+        compared: How many kept rows it was compared with.
+    """
+
+    slot: Slot
+    row: SyntheticRow
+    compared: int = -1
+
+
 class Rows:
     """Makes the rows of one draw: asks for every row, and again for those that cannot be used.
 
+    A row is compared with the kept rows before it alone, so that a larger draw begins with the rows of a smaller one.
+    Rows are asked for all at once all the same: one that stands waits until those before it are settled.
+
     Args:
         augmenter: Plans requests and harvests rows.
-        examples: The rows of the subsample.
-        seed: The data seed or trial seed of the draw.
+        sieve: Refuses rows; None keeps all that the augmenter can use.
         client: Who is asked; None if the augmenter asks nobody.
     """
 
-    def __init__(self, augmenter: Augmenter, examples: Sequence[Example], seed: int, client: Client | None) -> None:
+    def __init__(self, augmenter: Augmenter, sieve: Sieve | None, client: Client | None) -> None:
         self._augmenter = augmenter
-        self._examples = examples
-        self._seed = seed
+        self._sieve = sieve
         self._client = client
         self._waiting: deque[Slot] = deque()
         self._talks: dict[Slot, _Talk] = {}
+        self._shared = _Shared()
         self._made: dict[Slot, SyntheticRow] = {}
+        self._keys: dict[Slot, tuple[str, ...]] = {}
+        self._standing: dict[int, _Candidate] = {}
+        self._given_up: set[int] = set()
+        self._settled = self._kept = 0
         self._unusable: dict[Slot, tuple[str, str | None]] = {}
-        self._draw = Draw([])
-        self._kept = 0
 
     def make(self) -> Draw:
         """Return the rows, which depend on the arguments and the answers alone, and not on the order of the answers.
@@ -80,60 +111,109 @@ class Rows:
             AugmentError: If there are answers and none can be used.
             LlmError: If there is no answer. What was answered is stored.
         """
-        wanted = self._augmenter.n_rows(len(self._examples))
+        wanted = self._augmenter.n_rows
         self._waiting.extend(Slot(row, 0) for row in range(wanted))
         progress = _Progress(wanted)
         while self._waiting or self._talks:
             while self._waiting and (not self._talks or (self._client is not None and self._client.room)):
-                slot = self._waiting.popleft()
-                self._go_on(slot, _Talk())
+                self._go_on(self._waiting.popleft(), _Talk())
             if self._client is not None and self._talks:
                 self._hear(self._client)
-                progress.tell(len(self._made), self._kept)
+                progress.tell(len(self._made), self._kept + len(self._standing))
         self._refuse_hopeless()
-        self._draw.rows = [self._made[slot] for slot in sorted(self._made)]
-        return self._draw
+        rows = [self._made[slot] for slot in sorted(self._made)]
+        of_kept = {key for slot, row in self._made.items() if row.kept for key in self._keys[slot]}
+        asked = {key for keys in self._keys.values() for key in keys}
+        return Draw(rows, len(asked - of_kept))
 
     def _hear(self, client: Client) -> None:
         tag, completion = client.take()
-        slot, position = cast("tuple[Slot, int]", tag)
-        talk = self._talks[slot]
-        talk.answers[position] = completion
-        if talk.complete:
-            self._go_on(slot, talk)
+        for slot, position in self._shared.give(tag, completion):
+            talk = self._talks[slot]
+            talk.answers[position] = completion
+            if talk.complete:
+                self._go_on(slot, talk)
 
     def _go_on(self, slot: Slot, talk: _Talk) -> None:
         """Ask what is to be asked next for a slot, or make its row."""
-        answers = talk.so_far()
-        requests = self._augmenter.plan(self._examples, self._seed, slot, answers)
-        if not requests or self._client is None:
-            self._talks.pop(slot, None)
-            self._keep(slot, self._augmenter.harvest(self._examples, self._seed, slot, answers), answers)
-            return
-        self._talks[slot] = talk
-        for request in requests:
-            talk.answers.append(None)
-            self._client.submit((slot, len(talk.answers) - 1), request)
+        while talk.complete:
+            answers = talk.so_far()
+            requests = ask_next(self._augmenter.talk(slot), answers)
+            if not requests or self._client is None:
+                self._talks.pop(slot, None)
+                self._take(slot, conclude(self._augmenter.talk(slot), answers), answers)
+                return
+            self._talks[slot] = talk
+            for request in requests:
+                talk.answers.append(self._ask(self._client, slot, len(talk.answers), request))
 
-    def _keep(self, slot: Slot, row: SyntheticRow, answers: Sequence[Completion]) -> None:
+    def _ask(self, client: Client, slot: Slot, position: int, request: Request) -> Completion | None:
+        """Ask, unless another slot asked the same; return the answer if it is known."""
+        question = client.llm.question(request)
+        tag = question.key if request.shared else (slot, position)
+        known = self._shared.find(tag, slot, position)
+        if not known.asked:
+            client.submit_question(tag, question)
+        return known.answer
+
+    def _take(self, slot: Slot, row: SyntheticRow, answers: Sequence[Completion]) -> None:
+        """Take what a slot made: a row that stands until the rows before it are settled, or another try."""
+        self._keys[slot] = tuple(answer.key for answer in answers)
+        if row.kept and self._sieve is not None:
+            row = replace(row, reason=self._sieve.judge(row))
         self._made[slot] = row
-        self._draw.asked += len(answers)
         if row.kept:
-            self._kept += 1
-            return
-        self._draw.discarded += len(answers)
-        if answers and slot.row < _ENOUGH_TO_GIVE_UP:
-            self._unusable[slot] = answers[0].text, row.reason
+            self._standing[slot.row] = _Candidate(slot, row)
+            self._compare(self._standing[slot.row])
+        else:
+            if answers and slot.row < _ENOUGH_TO_GIVE_UP:
+                self._unusable[slot] = answers[0].text, row.reason
+            self._try_again(slot)
+            # By the first rows, not by the answers that came first, so that a replay in another order ends alike.
+            first = [self._made.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
+            if self._unusable and slot.attempt == 0 and all(one is not None and not one.kept for one in first):
+                self._fail(_ENOUGH_TO_GIVE_UP)
+        self._settle()
+
+    def _try_again(self, slot: Slot) -> None:
         if slot.attempt + 1 < self._augmenter.attempts:
             self._waiting.append(Slot(slot.row, slot.attempt + 1))
-        # By the first rows, not by the answers that came first, so that a replay in another order ends alike.
-        first = [self._made.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
-        if self._unusable and slot.attempt == 0 and all(one is not None and not one.kept for one in first):
-            self._fail(_ENOUGH_TO_GIVE_UP)
+        else:
+            self._given_up.add(slot.row)
+
+    def _settle(self) -> None:
+        """Keep rows in their order, as far as all before are settled; tell the others of them, if they must wait."""
+        before = self._kept
+        while self._settled in self._standing or self._settled in self._given_up:
+            candidate = self._standing.get(self._settled)
+            if candidate is not None:
+                if not self._compare(candidate):
+                    continue
+                del self._standing[self._settled]
+                self._kept += 1
+                if self._sieve is not None:
+                    self._sieve.keep(candidate.row)
+            self._settled += 1
+        if self._kept > before:
+            for candidate in list(self._standing.values()):
+                self._compare(candidate)
+
+    def _compare(self, candidate: _Candidate) -> bool:
+        """Compare a row with the kept ones that it was not compared with; refuse it if one speaks against it."""
+        if self._sieve is None or candidate.compared == self._kept:
+            return True
+        candidate.compared = self._kept
+        reason = self._sieve.compare(candidate.row)
+        if reason is None:
+            return True
+        del self._standing[candidate.slot.row]
+        self._made[candidate.slot] = replace(candidate.row, reason=reason)
+        self._try_again(candidate.slot)
+        return False
 
     def _refuse_hopeless(self) -> None:
         """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
-        if self._draw.asked and not self._kept:
+        if any(self._keys.values()) and not self._kept:
             self._fail(len(self._made))
 
     def _fail(self, count: int) -> NoReturn:
@@ -145,6 +225,36 @@ class Rows:
         )
         advice += "; stored answers cost nothing again"
         raise AugmentError("\n".join([f"none of {count} answers can be used; the first are", *shown, advice]))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a question: whether it was asked, and its answer if it is there and shared."""
+
+    asked: bool
+    answer: Completion | None = None
+
+
+class _Shared:
+    """Who waits for which question, and the answers that several slots are made from."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[object, list[tuple[Slot, int]]] = {}
+        self._answers: dict[object, Completion] = {}
+
+    def find(self, tag: object, slot: Slot, position: int) -> _Known:
+        """Let a slot wait for a question, unless it is answered."""
+        if tag in self._answers:
+            return _Known(True, self._answers[tag])
+        waiting = self._waiting.setdefault(tag, [])
+        waiting.append((slot, position))
+        return _Known(len(waiting) > 1)
+
+    def give(self, tag: object, completion: Completion) -> list[tuple[Slot, int]]:
+        """Return who waits for an answer; one to a shared question is kept for those to come."""
+        if isinstance(tag, str):
+            self._answers[tag] = completion
+        return self._waiting.pop(tag)
 
 
 class _Progress:

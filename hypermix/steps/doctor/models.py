@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from hypermix.augment.base import AUGMENTERS
+from hypermix.augment.base import AUGMENTERS, Material
 from hypermix.augment.gpt3mix import name_source
 from hypermix.config import experiment
 from hypermix.config.llm import KEY_FILE, KEY_VARIABLE, Budget, HostedLlm
@@ -293,7 +293,7 @@ def _check_source(config: Config, asked: Asked, augmenter: str, takes: Abilities
         words = task["label_words"] if len(task["label_words"]) > 1 else _STAND_INS
         worded = Task(task["text_type"], task["label_type"], dict(sorted(words.items())))
         try:
-            AUGMENTERS.get(settings["method"])(settings, worded, takes)
+            AUGMENTERS.get(settings["method"])(settings, Material([], worded, 0, takes))
         except AugmentError as error:
             return read_error(about, error)
     source = name_source(settings)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypermix.augment.base import Augmenter, Slot
+from hypermix.augment.dialogue import ask_next, conclude
 from hypermix.records import COMPLETIONS, Choice, Completion, Example, Request, SyntheticRow, Task, Token
 
 SENTIMENT = Task("movie review", "sentiment", {"neg": "negative", "pos": "positive"})
@@ -71,10 +72,10 @@ def talk(augmenter: Augmenter, first: Completion, speech: Speech) -> tuple[Synth
     """Talk to the model until a slot has nothing more to ask; the first answer is given."""
     answers: list[Completion] = []
     rounds: list[list[Request]] = []
-    while requests := augmenter.plan(EXAMPLES, 7, Slot(3, 1), answers):
+    while requests := ask_next(augmenter.talk(Slot(3, 1)), answers):
         rounds.append(requests)
         answers += [first] if len(rounds) == 1 else [reply(speech, request) for request in requests]
-    return augmenter.harvest(EXAMPLES, 7, Slot(3, 1), answers), rounds
+    return conclude(augmenter.talk(Slot(3, 1)), answers), rounds
 
 
 def _bytes(piece: str | bytes) -> bytes:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypermix.augment.base import Augmenter, Slot
+from hypermix.augment.base import Augmenter, Material, Slot
 from hypermix.augment.gpt3mix import MOST_LETTERS, build_gpt3mix, name_source
 from hypermix.augment.prompt import render_prompt
 from hypermix.augment.source import MOST_FOLLOWED
 from hypermix.errors import AugmentError
 from hypermix.hashing import digest
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Request, SyntheticRow, Task, Token
+from tests.unit.augment import playing
 from tests.unit.augment.speaker import EXAMPLES, SENTIMENT, SETTINGS, answered
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=40)
@@ -24,17 +25,17 @@ LIKELY = ((b" Positive", math.log(0.6)), (b" Negative", math.log(0.2)))
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def build(task: Task = TASK, abilities: Abilities | None = None, **changes: Any) -> Augmenter:
-    return build_gpt3mix({**SETTINGS, **changes}, task, abilities)
+def build(task: Task = TASK, abilities: Abilities | None = None, seed: int = 7, **changes: Any) -> Augmenter:
+    return build_gpt3mix({**SETTINGS, **changes}, Material(EXAMPLES, task, seed, abilities))
 
 
-def plan_slot(augmenter: Augmenter, seed: int, slot: Slot) -> Request:
-    (request,) = augmenter.plan(EXAMPLES, seed, slot, [])
+def plan_slot(augmenter: Augmenter, slot: Slot) -> Request:
+    (request,) = playing.plan(augmenter, slot)
     return request
 
 
-def plan_rows(augmenter: Augmenter, seed: int, attempt: int = 0) -> list[Request]:
-    return [plan_slot(augmenter, seed, Slot(row, attempt)) for row in range(augmenter.n_rows(len(EXAMPLES)))]
+def plan_rows(augmenter: Augmenter, attempt: int = 0) -> list[Request]:
+    return [plan_slot(augmenter, Slot(row, attempt)) for row in range(augmenter.n_rows)]
 
 
 def harvest(augmenter: Augmenter, text: str, finish_reason: str = "stop", *, tokens: bool = True) -> SyntheticRow:
@@ -42,14 +43,14 @@ def harvest(augmenter: Augmenter, text: str, finish_reason: str = "stop", *, tok
     before, word, after = text.partition(" Positive")
     pieces = (Token(before.encode(), -1.0, ()), Token(word.encode(), -1.0, LIKELY), Token(after.encode(), -1.0, ()))
     answer = answered(text, pieces if tokens else (), finish_reason, "the key")
-    return augmenter.harvest(EXAMPLES, 7, Slot(3, 1), [answer])
+    return playing.harvest(augmenter, Slot(3, 1), [answer])
 
 
 # What is asked.
 
 
 def test_completions_request_is_whole() -> None:
-    request = plan_slot(build(), 7, Slot(0, 0))
+    request = plan_slot(build(), Slot(0, 0))
 
     assert request == Request(
         COMPLETIONS,
@@ -77,7 +78,7 @@ def test_completions_request_is_whole() -> None:
 
 
 def test_chat_request_is_whole() -> None:
-    request = plan_slot(build(abilities=Abilities(chat=True, structured=True)), 7, Slot(0, 0))
+    request = plan_slot(build(abilities=Abilities(chat=True, structured=True)), Slot(0, 0))
     messages = request.body["messages"]
 
     assert (request.path, request.sample) == (CHAT, "7-0-0")
@@ -108,8 +109,8 @@ def test_chat_request_is_whole() -> None:
     ],
 )
 def test_settings_that_are_not_taken_are_left_out(abilities: dict[str, Any], missing: set[str]) -> None:
-    usual = plan_slot(build(), 7, Slot(0, 0)).body
-    body = plan_slot(build(abilities=Abilities(**abilities)), 7, Slot(0, 0)).body
+    usual = plan_slot(build(), Slot(0, 0)).body
+    body = plan_slot(build(abilities=Abilities(**abilities)), Slot(0, 0)).body
 
     assert usual.keys() - body.keys() == missing
     assert all(usual[name] == body[name] for name in usual.keys() & body.keys())
@@ -119,23 +120,25 @@ def test_settings_that_are_not_taken_are_left_out(abilities: dict[str, Any], mis
 def test_prompt_shows_rows_of_subsample() -> None:
     prompts = {render_prompt([one, other], TASK) for one in EXAMPLES for other in EXAMPLES if one != other}
 
-    assert all(request.body["prompt"] in prompts for request in plan_rows(build(multiplier=5.0), 1))
+    assert all(request.body["prompt"] in prompts for request in plan_rows(build(multiplier=5.0)))
 
 
 @pytest.mark.parametrize("changes", [{"labels": "hard"}, {"label_source": "hard"}, {"label_source": "vote"}], ids=str)
 def test_only_the_written_label_needs_log_probabilities(changes: dict[str, Any]) -> None:
-    assert "logprobs" not in plan_slot(build(**changes), 7, Slot(0, 0)).body
+    assert "logprobs" not in plan_slot(build(**changes), Slot(0, 0)).body
 
 
 @STEADY
 @given(SEEDS, st.integers(0, 2))
 def test_larger_multiplier_keeps_earlier_requests(seed: int, attempt: int) -> None:
-    assert plan_rows(build(multiplier=3.0), seed, attempt)[:8] == plan_rows(build(multiplier=1.0), seed, attempt)
+    assert plan_rows(build(seed=seed, multiplier=3.0), attempt)[:8] == plan_rows(
+        build(seed=seed, multiplier=1.0), attempt
+    )
 
 
 def test_attempt_row_and_seed_change_request() -> None:
     places = [(seed, Slot(row, attempt)) for seed in (1, 2) for row in range(8) for attempt in range(3)]
-    requests = [plan_slot(build(), seed, slot) for seed, slot in places]
+    requests = [plan_slot(build(seed=seed), slot) for seed, slot in places]
 
     assert len({request.body["seed"] for request in requests}) == len(places)
     assert len({request.sample for request in requests}) == len(places)
@@ -145,19 +148,19 @@ def test_attempt_row_and_seed_change_request() -> None:
 @STEADY
 @given(SEEDS)
 def test_sampling_seed_is_signed_32_bit(seed: int) -> None:
-    assert all(0 <= request.body["seed"] < 2**31 for request in plan_rows(build(), seed))
+    assert all(0 <= request.body["seed"] < 2**31 for request in plan_rows(build(seed=seed)))
 
 
 @STEADY
 @given(SEEDS, st.integers(1, 8))
 def test_no_row_stands_twice_in_prompt(seed: int, examples: int) -> None:
-    items = plan_slot(build(examples=examples), seed, Slot(0, 0)).body["prompt"].splitlines()[2:-1]
+    items = plan_slot(build(seed=seed, examples=examples), Slot(0, 0)).body["prompt"].splitlines()[2:-1]
 
     assert len(items) == len(set(items)) == examples
 
 
 def test_rows_are_drawn_uniformly() -> None:
-    requests = [plan_slot(build(), 1, Slot(row, 0)) for row in range(2000)]
+    requests = [plan_slot(build(seed=1), Slot(row, 0)) for row in range(2000)]
     pairs = Counter(tuple(request.body["prompt"].splitlines()[2:-1]) for request in requests)
 
     # 56 ordered pairs, 35.7 expected of each: five standard deviations are 30.
@@ -176,7 +179,7 @@ def refusal(task: Task = TASK, abilities: Abilities | None = None, **changes: An
 
 def test_too_many_examples_say_what_to_do() -> None:
     with pytest.raises(AugmentError) as caught:
-        build(examples=9).plan(EXAMPLES, 1, Slot(0, 0), [])
+        playing.plan(build(examples=9), Slot(0, 0))
 
     assert str(caught.value) == (
         "a prompt of 9 examples needs as many rows, the subsample has 8; "
@@ -220,7 +223,7 @@ def test_source_that_the_endpoint_cannot_serve_names_others() -> None:
     assert refusal(abilities=spoken, label_source="scoring") == f"label_source: scoring {echo} classify"
     assert refusal(abilities=silent, label_source="scoring") == f"label_source: scoring {echo} vote"
     for source in ("vote", "decisions", "hard"):
-        assert build(abilities=silent, label_source=source).n_rows(8) == 8
+        assert build(abilities=silent, label_source=source).n_rows == 8
 
 
 def many(count: int) -> Task:
@@ -253,7 +256,7 @@ def test_number_of_labels_is_bounded_by_the_source() -> None:
 def test_attempts_and_rows_follow_settings() -> None:
     augmenter = build(attempts=5, multiplier=1.5)
 
-    assert (augmenter.attempts, augmenter.n_rows(7)) == (5, 10)
+    assert (augmenter.attempts, augmenter.n_rows) == (5, 12)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +293,7 @@ def test_row_names_the_rows_shown() -> None:
     row = harvest(build(), " fine (Sentiment: Positive)")
     shown = [one for name in row.source_ids for one in EXAMPLES if one.id == name]
 
-    assert plan_slot(build(), 7, Slot(3, 1)).body["prompt"] == render_prompt(shown, TASK)
+    assert plan_slot(build(), Slot(3, 1)).body["prompt"] == render_prompt(shown, TASK)
 
 
 def test_hard_label_is_the_written_word() -> None:
@@ -343,7 +346,7 @@ def test_soft_label_needs_probabilities() -> None:
 
 def test_row_needs_its_answers() -> None:
     with pytest.raises(ValueError, match="1 more answers are needed"):
-        build().harvest(EXAMPLES, 7, Slot(0, 0), [])
+        playing.harvest(build(), Slot(0, 0))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.augment import control, gpt3mix
-from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.augment import gpt3mix
+from hypermix.augment.base import AUGMENTERS, Material, Slot
 from hypermix.augment.prompt import join_lines
 from hypermix.records import Abilities, Choice, Completion, Example, Task
+from tests.unit.augment.playing import harvest, plan
 
 TASK = Task("movie review", "sentiment", {"n": "negative", "p": "positive"})
 EXAMPLES = [Example(str(number), f"film {number}", "np"[number % 2]) for number in range(4)]
@@ -21,9 +22,9 @@ FORMS = [Abilities(), Abilities(chat=True, structured=True)]
 @pytest.mark.parametrize("abilities", FORMS, ids=["completions", "chat"])
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: join_lines(text).strip()))
 def test_rehearsed_answer_makes_its_row(abilities: Abilities, text: str) -> None:
-    augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK, abilities)
-    answer = Completion("k", (Choice(augmenter.rehearse(Example("x", text, "p")), "stop", ()),))
-    row = augmenter.harvest(EXAMPLES, 1, Slot(0, 0), [answer])
+    augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 1, abilities))
+    answer = Completion("k", (Choice(augmenter.rehearse(Example("x", text, "p"), 0), "stop", ()),))
+    row = harvest(augmenter, Slot(0, 0), [answer])
     assert (row.text, row.label, row.reason) == (join_lines(text).strip(), "p", None)
 
 
@@ -40,22 +41,22 @@ def test_rehearsed_answer_makes_its_row(abilities: Abilities, text: str) -> None
 )
 def test_most_requests_bound_a_talk(source: str, abilities: Abilities, most: int) -> None:
     settings = {**SETTINGS, "labels": "hard" if source == "hard" else "soft", "label_source": source}
-    augmenter = AUGMENTERS.get("gpt3mix")(settings, TASK, abilities)
+    augmenter = AUGMENTERS.get("gpt3mix")(settings, Material(EXAMPLES, TASK, 1, abilities))
     assert augmenter.most_requests == most
     asked = 0
     answers: list[Completion] = []
-    while requests := augmenter.plan(EXAMPLES, 1, Slot(0, 0), answers):
+    while requests := plan(augmenter, Slot(0, 0), answers):
         asked += len(requests)
-        text = augmenter.rehearse(EXAMPLES[0])
+        text = augmenter.rehearse(EXAMPLES[0], len(answers))
         answers += [Completion("k", (Choice(text, "stop", ()),) * request.body.get("n", 1)) for request in requests]
     assert 1 <= asked <= most
 
 
 def test_controls_ask_nobody() -> None:
-    for name, build in (("none", control.build_none), ("duplicate", control.build_duplicate)):
-        augmenter = build({"method": name, "multiplier": 1.0}, TASK, None)
+    for name in ("none", "duplicate", "shuffle", "real"):
+        augmenter = AUGMENTERS.get(name)({"method": name, "multiplier": 1.0}, Material(EXAMPLES, TASK, 1))
         assert augmenter.most_requests == 0
-        assert augmenter.rehearse(EXAMPLES[0]) == "film 0"
+        assert augmenter.rehearse(EXAMPLES[0], 0) == "film 0"
 
 
 def test_methods_are_registered() -> None:

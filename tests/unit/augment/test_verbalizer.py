@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.augment.base import Slot
+from hypermix.augment.base import Material, Slot
 from hypermix.augment.gpt3mix import build_gpt3mix
 from hypermix.augment.prompt import render_prompt
 from hypermix.augment.verbalizer import (
@@ -23,6 +23,7 @@ from hypermix.augment.verbalizer import (
 )
 from hypermix.errors import AugmentError
 from hypermix.records import Example, Task
+from tests.unit.augment.playing import harvest, plan
 from tests.unit.augment.speaker import SETTINGS, answered, plain, token
 
 REMEDY = "; give other words in label_words, or set labels: hard"
@@ -284,12 +285,11 @@ def count_requests(word: WordTokens, task: Task) -> int | None:
     written = task.labels[0] if word.label != task.labels[0] else task.labels[1]
     other = f" {WordTokens('', task.words[written], None).shown})"
     first = token(other, (other, 0.01), (pieces[0], 0.9))
-    augmenter = build_gpt3mix({**SETTINGS, "examples": 1}, task, None)
     answers = [answered(f" fine (Type:{other}", [*plain(" fine (Type:"), first])]
-    shown = [Example("a", "x", written)]
-    while requests := augmenter.plan(shown, 7, Slot(0, 0), answers):
+    augmenter = build_gpt3mix({**SETTINGS, "examples": 1}, Material([Example("a", "x", written)], task, 7))
+    while requests := plan(augmenter, Slot(0, 0), answers):
         assert len(requests) == 1
         answers.append(answered("", [token(pieces[len(answers)], (pieces[len(answers)], 0.9))]))
-    row = augmenter.harvest(shown, 7, Slot(0, 0), answers)
+    row = harvest(augmenter, Slot(0, 0), answers)
     kept = row.soft_label is not None and row.soft_label[task.labels.index(word.label)] > 0.9
     return len(answers) - 1 if kept else None

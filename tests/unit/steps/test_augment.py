@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from hypermix import tables
-from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.augment.base import AUGMENTERS, Material, Slot
 from hypermix.config import experiment
 from hypermix.errors import AugmentError, LlmError
 from hypermix.files import read_provenance, read_table
@@ -28,6 +28,7 @@ from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.augment import _check_words, refuse_mixed
 from tests.gguf import CONTEXT
 from tests.loopback import completion
+from tests.unit.augment.playing import plan
 from tests.unit.steps.chain import Chain, Key
 from tests.unit.steps.conftest import MakeChain
 
@@ -185,8 +186,8 @@ def questions(chain: Chain, key: Key, gemma: Path, slots: Sequence[Slot]) -> lis
     train = read_table(chain.drawn(key)["train"], "train")
     examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
     llm = embedded_llm(gemma, chain.config.llms["local"].context, 1)
-    augmenter = AUGMENTERS.get("gpt3mix")(settings, task, Abilities())
-    planned = [request for slot in slots for request in augmenter.plan(examples, key["trial"], slot, [])]
+    augmenter = AUGMENTERS.get("gpt3mix")(settings, Material(examples, task, key["trial"], Abilities()))
+    planned = [request for slot in slots for request in plan(augmenter, slot)]
     bodies = [{"model": gemma.stem, **request.body} for request in planned]
     samples = [request.sample for request in planned]
     return [Question(llm.identity, "/v1/completions", *pair) for pair in zip(bodies, samples, strict=True)]

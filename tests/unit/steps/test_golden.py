@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from hypermix.augment import control, gpt3mix
-from hypermix.augment.base import AUGMENTERS, Slot
+from hypermix.augment.base import AUGMENTERS, Material, Slot
 from hypermix.config.dataset import Dataset, FileDataset, PackagedDataset
 from hypermix.config.experiment import METHOD_VERSIONS
 from hypermix.data.sample import draw
@@ -23,6 +23,7 @@ from hypermix.hashing import canonical_json, digest
 from hypermix.records import Abilities, Choice, Completion, Example, Task, Token
 from hypermix.stats.metric import score
 from hypermix.steps import prepare
+from tests.unit.augment.playing import harvest, plan
 from tests.unit.data.conftest import sdist
 from tests.unit.steps.chain import SPLITS
 
@@ -86,8 +87,8 @@ def test_subsample_gives_its_rows() -> None:
 
 
 def test_augment_asks_its_requests() -> None:
-    augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK, Abilities())
-    requests = [request for slot in SLOTS for request in augmenter.plan(EXAMPLES, 42, slot, [])]
+    augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 42, Abilities()))
+    requests = [request for slot in SLOTS for request in plan(augmenter, slot)]
     pinned("augment", 3, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
 
 
@@ -96,11 +97,11 @@ def test_augment_reads_its_rows() -> None:
     tokens = (Token(b" fine (Sentiment:", -1.0, ()), Token(b" Positive", -0.7, top), Token(b")", -0.1, ()))
     answer = Completion("key", (Choice(" fine (Sentiment: Positive)", "stop", tokens),))
     followed = Completion("more", (Choice("ative", "length", (Token(b"ative", -0.1, ((b"ative", -0.1),)),)),))
-    mix = AUGMENTERS.get("gpt3mix")(SETTINGS, TASK, Abilities())
-    assert len(mix.plan(EXAMPLES, 42, SLOTS[0], [answer])) == 1
-    rows = [mix.harvest(EXAMPLES, 42, SLOTS[0], [answer, followed])]
-    duplicates = AUGMENTERS.get("duplicate")({"multiplier": 2.0}, TASK, None)
-    copies = [duplicates.harvest(EXAMPLES, 42, slot, []) for slot in SLOTS]
+    mix = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 42, Abilities()))
+    assert len(plan(mix, SLOTS[0], [answer])) == 1
+    rows = [harvest(mix, SLOTS[0], [answer, followed])]
+    duplicates = AUGMENTERS.get("duplicate")({"multiplier": 2.0}, Material(EXAMPLES, TASK, 42))
+    copies = [harvest(duplicates, slot) for slot in SLOTS]
     told = [
         [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
     ]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hypermix.augment.base import Slot
+from hypermix.augment.base import Material, Slot
+from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.gpt3mix import build_gpt3mix
 from hypermix.config import experiment
 from hypermix.config.load import load_config
@@ -260,18 +261,15 @@ class Plain:
     rounds: int = 1
     bad: Sequence[Slot] = field(default_factory=list)
 
-    def n_rows(self, n_examples: int) -> int:
+    @property
+    def n_rows(self) -> int:
         return self.wanted
 
-    def plan(self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]) -> list[Request]:
-        if len(answers) >= 2 * self.rounds:
-            return []
-        prompts = [f"{seed} {slot.row} {slot.attempt} {len(answers) + place}" for place in range(2)]
-        return [Request(COMPLETIONS, {"prompt": prompt}, "") for prompt in prompts]
-
-    def harvest(
-        self, examples: Sequence[Example], seed: int, slot: Slot, answers: Sequence[Completion]
-    ) -> SyntheticRow:
+    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
+        answers: list[Completion] = []
+        for _ in range(self.rounds):
+            prompts = [f"3 {slot.row} {slot.attempt} {len(answers) + place}" for place in range(2)]
+            answers += yield [Request(COMPLETIONS, {"prompt": prompt}, "") for prompt in prompts]
         text = " ".join(answer.text for answer in answers)
         return SyntheticRow(
             slot.row, text, "1", None, None, None, (), None, "bad" if slot in self.bad or not self.wanted else None
@@ -290,7 +288,7 @@ def make(server: Loopback, augmenter: Any, **limits: Any) -> tuple[Any, Usage]:
     """Make the rows of one draw."""
     llm, runtime = settle(hosted(server.base_url, "tiny", limits={"concurrency": 4, **limits}))
     with Client(open_llm(llm, runtime), open_store(llm, runtime)) as client:
-        return Rows(augmenter, EXAMPLES, 3, client).make(), client.usage
+        return Rows(augmenter, None, client).make(), client.usage
 
 
 def test_rows_come_in_order_whoever_answers_first(server: Loopback) -> None:
@@ -299,7 +297,7 @@ def test_rows_come_in_order_whoever_answers_first(server: Loopback) -> None:
     assert [row.index for row in draw.rows] == list(range(6))
     # All answers of a row, in the order of their questions.
     assert [row.text for row in draw.rows] == [" ".join(f"3 {row} 0 {place}" for place in range(4)) for row in range(6)]
-    assert (draw.asked, draw.discarded, usage.paid) == (24, 0, 24)
+    assert (draw.discarded, usage.paid) == (0, 24)
     assert server.most > 1
 
 
@@ -316,7 +314,7 @@ def test_a_bad_row_is_tried_again_and_both_are_told(server: Loopback) -> None:
         (2, False),
         (3, True),
     ]
-    assert (draw.asked, draw.discarded) == (14, 8)
+    assert draw.discarded == 8
 
 
 def test_hopeless_rows_are_given_up_after_ten_tries(server: Loopback) -> None:
@@ -333,14 +331,14 @@ def test_hopeless_rows_are_given_up_after_ten_tries(server: Loopback) -> None:
 
 
 def test_an_augmenter_that_asks_nobody_needs_no_client() -> None:
-    draw = Rows(Plain(3, rounds=0), EXAMPLES, 3, None).make()
+    draw = Rows(Plain(3, rounds=0), None, None).make()
     assert [row.index for row in draw.rows] == [0, 1, 2]
-    assert draw.asked == 0
+    assert draw.discarded == 0
 
 
 def test_no_rows_are_no_error(server: Loopback) -> None:
     draw, usage = make(server, Plain(0))
-    assert (draw.rows, draw.asked, usage.paid) == ([], 0, 0)
+    assert (draw.rows, usage.paid) == ([], 0)
 
 
 def test_a_refusal_ends_the_draw_and_what_was_answered_is_stored(server: Loopback) -> None:
@@ -374,10 +372,10 @@ def test_progress_tells_the_usable_share(server: Loopback, caplog: pytest.LogCap
 def test_equal_draws_are_equal_and_a_wider_one_pays_the_new_rows(server: Loopback) -> None:
     settings = {"examples": 2, "multiplier": 1.0, "attempts": 2, "labels": "hard", "label_source": "hard"}
     sampling = {"max_tokens": 40, "temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.01}
-    takes = Abilities(logprobs=0)
-    first, one = make(server, build_gpt3mix({**settings, **sampling}, TASK, takes))
-    again, none = make(server, build_gpt3mix({**settings, **sampling}, TASK, takes))
-    wider, more = make(server, build_gpt3mix({**settings, **sampling, "multiplier": 2.0}, TASK, takes))
+    material = Material(EXAMPLES, TASK, 3, Abilities(logprobs=0))
+    first, one = make(server, build_gpt3mix({**settings, **sampling}, material))
+    again, none = make(server, build_gpt3mix({**settings, **sampling}, material))
+    wider, more = make(server, build_gpt3mix({**settings, **sampling, "multiplier": 2.0}, material))
     assert again.rows == first.rows == wider.rows[: len(first.rows)]
     assert (one.paid, none.paid, more.paid) == (6, 0, 6)
     assert {row.label for row in wider.rows} <= {"1", "5"}

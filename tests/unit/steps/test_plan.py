@@ -97,7 +97,7 @@ def answer_draw(chain: Chain, key: Key, speaker: Speaker) -> None:
     settings = work.parts["llm"]
     llm = replace(open_llm(settings, runtime), open=lambda: nullcontext(SpeakerBackend(speaker)))
     with Client(llm, open_store(settings, runtime)) as client:
-        Rows(work.build(abilities(settings, runtime, client)), work.examples, work.seed, client).make()
+        Rows(work.build(abilities(settings, runtime, client)), None, client).make()
 
 
 def check_bounds(before: Forecast, speaker: Speaker) -> None:
