@@ -23,6 +23,9 @@ _SECRET = re.compile(r"://[^/?#]*@|[?&#][^=&]*(token|key|sig|secret|pass|pwd|aut
 EXPORTED = ("finetune", "tmix")
 """The methods of classifiers that train a model which transformers loads."""
 
+BOUNDS = ("real", "shuffle")
+"""The methods of augmenters that show what can be gained and lost at most; nobody wants a model of theirs."""
+
 _SECTION_OF = {"dataset": "datasets", "augmenter": "augmenters", "classifier": "classifiers"}
 """Where the variants stand that a part of a run's key names."""
 
@@ -91,6 +94,13 @@ def _unknown_exports(raw: Mapping[str, Any]) -> Iterator[str]:
         name = _section(raw, "export").get(key)
         if isinstance(name, str) and name not in (known := _names(raw, section)):
             yield f"export.{key}: {name!r} is no key of {section}; {accepted(name, known)}"
+    augmenter = _section(raw, "export").get("augmenter")
+    made = _section(_section(raw, "augmenters"), augmenter).get("method") if isinstance(augmenter, str) else None
+    if made in BOUNDS:
+        yield (
+            f"export.augmenter: {augmenter!r} is of method {made}, a control that others are held against; wanted is "
+            "another, or null"
+        )
     classifier = _section(raw, "export").get("classifier")
     method = _section(_section(raw, "classifiers"), classifier).get("method") if isinstance(classifier, str) else None
     if isinstance(method, str) and method not in EXPORTED:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from hypermix.config.encoder import Learning, Probe, SetFit
 from hypermix.config.recipe import HYPERMIX, MIXINGS, PAPER, RECIPES, fill
-from hypermix.config.setting import NAME_PATTERN, setting
+from hypermix.config.setting import Name, setting
 
 
 def _recipe(name: str, doc: str, **more: Any) -> Any:
@@ -60,7 +60,7 @@ class Trained(Learning):
         unit="steps",
         ge=1,
     )
-    match: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] | None = setting(
+    match: Name | None = setting(
         None,
         "train",
         "An augmenter: an epoch has as many steps with every augmenter as with this one, so that `epochs`, `patience`, "

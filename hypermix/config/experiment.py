@@ -154,6 +154,11 @@ def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     return _slice("augment", **parts)
 
 
+def augment_reads(config: Config, augmenter: str) -> dict[str, str]:
+    """Return which splits of the whole dataset `augment` reads beside the subsample, by what they are for."""
+    return {"further": "train"} if config.augmenters[augmenter].method == "real" else {}
+
+
 def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, Any]:
     """Return what an augmentation must know and no result depends on.
 

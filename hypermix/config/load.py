@@ -11,11 +11,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hypermix.config.augmenter import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset, FileDataset
 from hypermix.config.llm import AnyLlm, HostedLlm
-from hypermix.config.model import AnyAugmenter, Config
+from hypermix.config.model import Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
 from hypermix.errors import ConfigError, accepted
 from hypermix.files import is_url

@@ -7,14 +7,15 @@ The JSON schema, `config/README.md` and each rule's slice come from it. Defaults
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
+from hypermix.config.augmenter import AnyAugmenter
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset
 from hypermix.config.llm import AnyLlm, Budget
-from hypermix.config.setting import NAME_PATTERN, Settings, setting
+from hypermix.config.setting import Name, Settings, setting
 from hypermix.seeding import MAX_SEED
 
 
@@ -30,7 +31,6 @@ def _check_language(code: str) -> str:
     return code
 
 
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]*s|(0?\.[0-9]*[1-9][0-9]*|1\.0*)f)$")]
 License = Annotated[str, AfterValidator(_check_license)]
@@ -91,70 +91,6 @@ class Seeds(Settings):
     )
 
 
-class Augmenter(Settings):
-    """What every augmenter has."""
-
-    draw: Literal["trial", "data_seed"] = setting(
-        "trial",
-        "augment",
-        "`trial` makes new rows for each trial; with `data_seed` the trials of a data seed share them.",
-    )
-
-
-class NoAugmentation(Augmenter):
-    """The control without synthetic rows."""
-
-    method: Literal["none"] = setting(..., "augment", "The kind of augmenter.")
-
-
-class Duplicate(Augmenter):
-    """Real rows repeated: the control with as many rows, and so as many steps an epoch."""
-
-    method: Literal["duplicate"] = setting(..., "augment", "The kind of augmenter.")
-    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
-
-
-class Gpt3Mix(Augmenter):
-    """New rows by a language model that continues a list of real ones (Yoo et al. 2021, section 3)."""
-
-    method: Literal["gpt3mix"] = setting(..., "augment", "The kind of augmenter.")
-    llm: Name = setting(..., "augment", "The name of the language model, a key of `llms`.")
-    examples: int = setting(2, "augment", "Real rows in a prompt (k in the paper).", unit="rows", ge=1)
-    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
-    labels: Literal["soft", "hard"] = setting(
-        "soft",
-        "augment",
-        "`soft` labels are the probabilities of the label words; `hard` is the word that was written.",
-    )
-    label_source: Literal["logprobs", "scoring", "classify", "decisions", "vote", "hard"] | None = setting(
-        None,
-        "augment",
-        "Where soft labels come from. `logprobs`: the probabilities at the label word of the generated row. `scoring`: "
-        "those of every label word after the text, by `transformers`, and by `completions` where the endpoint tells "
-        "those of a prompt. `classify`: a second request that asks for the label alone. `decisions`: OpenAI's "
-        "Decisions endpoint, beside `chat`. `vote`: `votes` draws of the label. `hard`: nowhere, beside "
-        "`labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
-    )
-    votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
-    sampling: Literal["uniform"] = setting(
-        "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
-    )
-    max_tokens: int = setting(100, "augment", "The longest answer.", unit="tokens", ge=1)
-    temperature: float = setting(1.0, "augment", "Sampling temperature.", ge=0.0, le=2.0)
-    top_p: float = setting(1.0, "augment", "Share of the probability that tokens are sampled from.", gt=0.0, le=1.0)
-    frequency_penalty: float = setting(
-        0.01, "augment", "Penalty on tokens that the answer already has.", ge=-2.0, le=2.0
-    )
-    attempts: int = setting(3, "augment", "How often a row is asked for until an answer can be used.", ge=1, le=100)
-
-    @model_validator(mode="after")
-    def _check_labels(self) -> Self:
-        wanted = "hard" if self.label_source == "hard" else "soft"
-        if self.label_source is not None and self.labels != wanted:
-            raise ValueError(f"labels: {wanted} beside label_source: {self.label_source}; labels is {self.labels}")
-        return self
-
-
 class Report(Settings):
     """How results are judged and shown."""
 
@@ -197,9 +133,6 @@ class Threads(Settings):
         "Threads of a training run; with some encoders they change the last bits. One is best for short runs.",
         ge=1,
     )
-
-
-AnyAugmenter = Annotated[NoAugmentation | Duplicate | Gpt3Mix, Field(discriminator="method")]
 
 
 class Config(Settings):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from hypermix.errors import accepted
 from hypermix.packages import package_name
@@ -15,6 +15,8 @@ Stage = Literal["prepare", "subsample", "augment", "train", "evaluate", "aggrega
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]+$"
 """What a name of a variant looks like: it becomes a part of a path."""
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Settings(BaseModel):

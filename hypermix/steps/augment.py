@@ -23,6 +23,7 @@ from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
+from hypermix.steps.further import read_further
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
 from hypermix.steps.rows import Rows
@@ -35,7 +36,7 @@ METHODS = (control, gpt3mix)
 def run(
     keys: Mapping[str, str],
     slice_json: str,
-    train: Path,
+    inputs: Mapping[str, Path],
     runtime: Mapping[str, Any],
     outputs: Mapping[str, Path],
 ) -> None:
@@ -44,7 +45,7 @@ def run(
     Args:
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter`` and ``trial``.
         slice_json: The slice of `augment`.
-        train: The subsampled train rows.
+        inputs: ``train``, the subsampled train rows; for further real rows ``further``, all of train.
         runtime: What changes no result: ``cache``, the folder of the request store and of joined models; ``threads``
             of a model that runs here; ``offline``, whether the store alone answers; ``results``, the folder that names
             the experiment; ``llm``, its limits, price and the place of its key; ``budget``, the caps.
@@ -55,7 +56,7 @@ def run(
         LlmError: If the endpoint gives no answer.
     """
     started = time.perf_counter()
-    work = open_work(keys, slice_json, train)
+    work = open_work(keys, slice_json, inputs)
     parts, labels = work.parts, work.drawn["labels"]
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
@@ -72,7 +73,7 @@ def run(
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
     if takes is not None:
         more["abilities"] = asdict(takes)
-    provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, {"train": train}, **more)
+    provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, inputs, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(draw.rows, llm)), provenance)
     counted = {"rows_wanted": wanted, "rows_kept": kept, "requests_discarded": draw.discarded}
@@ -94,6 +95,7 @@ class Work:
         examples: Its train rows.
         task: The wording of the dataset.
         seed: The seed of the draw.
+        further: The rows of train that were not drawn, for the augmenter that takes them.
     """
 
     parts: Mapping[str, Any]
@@ -101,23 +103,26 @@ class Work:
     examples: Sequence[Example]
     task: Task
     seed: int
+    further: Sequence[Example]
 
     def build(self, takes: Abilities | None) -> Augmenter:
         """Return the augmenter, for a language model with these abilities."""
         settings = self.parts["augmenter"]
-        return AUGMENTERS.get(settings["method"])(settings, Material(self.examples, self.task, self.seed, takes))
+        material = Material(self.examples, self.task, self.seed, takes, self.further)
+        return AUGMENTERS.get(settings["method"])(settings, material)
 
 
-def open_work(keys: Mapping[str, str], slice_json: str, train: Path) -> Work:
+def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path]) -> Work:
     """Read what one draw is made from; see `run`.
 
     Raises:
         AugmentError: If the config has words for labels that the dataset lacks.
     """
-    parts, drawn = json.loads(slice_json), read_provenance(train)
-    examples = [Example(*row) for row in read_table(train, "train").itertuples(index=False, name=None)]
+    parts, drawn = json.loads(slice_json), read_provenance(inputs["train"])
+    examples = [Example(*row) for row in read_table(inputs["train"], "train").itertuples(index=False, name=None)]
     seed = _seeds(keys)["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
-    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed)
+    further = read_further(inputs["further"], examples) if "further" in inputs else ()
+    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further)
 
 
 def _seeds(keys: Mapping[str, str]) -> dict[str, int]:

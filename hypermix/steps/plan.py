@@ -95,7 +95,7 @@ class _Plan:
         if not _is_current(config, train, str(key["dataset"])):
             self._missing.add(train)
             return
-        work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, train)
+        work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, {"train": train})
         counts = self._counts.setdefault((augmenter, name), [])
         same = (slice_json, train, work.seed)
         if same in self._rows:  # the same questions: the first of them pays for all

@@ -1,5 +1,6 @@
 rule augment:
     input:
+        unpack(whole_splits),
         train=splits("subsample", DRAW)["train"],
         model=llm_files,
     output:

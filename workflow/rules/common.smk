@@ -82,6 +82,13 @@ def llm_files(wildcards):
     return model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
 
 
+def whole_splits(wildcards):
+    """Name the splits of the whole dataset that an augmentation reads, such as the train of further real rows."""
+    prepared = splits("prepare", f"dataset={wildcards.dataset}")
+    reads = experiment.augment_reads(CONFIG, wildcards.augmenter)
+    return {purpose: prepared[split] for purpose, split in reads.items()}
+
+
 def classifier_files(wildcards):
     """Name the files of the model that a classifier starts from, with those of a sentence encoder's modules."""
     model = CONFIG.classifiers[wildcards.classifier].model

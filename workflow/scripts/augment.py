@@ -11,7 +11,11 @@ warm.run(
     " ".join(["augment", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),
     slice_json=snakemake.params.slice,
-    train=Path(snakemake.input.train),
+    inputs={
+        name: Path(snakemake.input[name])
+        for name in ("train", "further")
+        if snakemake.input.get(name)  # what the augmenter has no use for is not there
+    },
     runtime=snakemake.params.run,
     outputs={name: Path(path) for name, path in snakemake.output.items()},
 )

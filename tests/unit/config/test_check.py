@@ -151,6 +151,17 @@ def test_any_setting_gives_lines(key: str, value: Any) -> None:
     assert all(isinstance(line, str) for line in find_mistakes(raw))
 
 
+@pytest.mark.parametrize("method", ["real", "shuffle"])
+def test_a_bound_is_not_exported(method: str) -> None:
+    raw = set_key(set_key(RAW, "augmenters.bound", {"method": method}), "export.augmenter", "bound")
+    (told,) = find_mistakes(raw)
+
+    assert told == (
+        f"export.augmenter: 'bound' is of method {method}, a control that others are held against; wanted is another, "
+        "or null"
+    )
+
+
 @pytest.mark.parametrize(
     ("key", "name", "line"),
     [

@@ -106,7 +106,10 @@ class Chain:
         outputs = self.augmented(key)
         found = experiment.augment_runtime(self.config, key["augmenter"], 1)
         runtime = {**found, "cache": str(self.cache), "results": str(self.results)}
-        augment.run(words(key, AUGMENTATION), slice_json, self.drawn(key)["train"], runtime, outputs)
+        whole = experiment.augment_reads(self.config, key["augmenter"])
+        inputs = {"train": self.drawn(key)["train"]}
+        inputs |= {purpose: self.prepared(key)[split] for purpose, split in whole.items()}
+        augment.run(words(key, AUGMENTATION), slice_json, inputs, runtime, outputs)
         return outputs
 
     def train(self, key: Key) -> dict[str, Path]:

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 from hypermix import tables
 from hypermix.augment.base import AUGMENTERS, Material, Slot
 from hypermix.config import experiment
+from hypermix.config.load import merge
 from hypermix.errors import AugmentError, LlmError
 from hypermix.files import read_provenance, read_table
 from hypermix.hashing import file_digest
@@ -66,6 +68,20 @@ def test_no_augmentation_has_no_rows(done: Chain) -> None:
     found = receipt(done, key)
     assert (found["rows_wanted"], found["rows_kept"], found["requests_paid"]) == (0, 0, 0)
     assert pd.isna(found["llm"])
+
+
+def test_real_rows_are_those_of_train_that_were_not_drawn(done: Chain) -> None:
+    chain = Chain(done.results, done.cache, merge(done.raw, {"augmenters": {"more": {"method": "real"}}}))
+    key = {**done.key("none"), "augmenter": "more"}
+    chain.augment(key)
+    rows = synthetic(chain, key)
+    drawn = read_table(chain.drawn(key)["train"], "train")
+    whole = read_table(chain.prepared(key)["train"], "train")
+    assert len(rows) == len(drawn)
+    assert rows["kept"].all()
+    assert {ids[0] for ids in rows["source_ids"]} <= set(whole["id"]) - set(drawn["id"])
+    assert Counter(rows["label"]) == Counter(drawn["label"])
+    assert set(read_provenance(chain.augmented(key)["synthetic"])["inputs"]) == {"train", "further"}
 
 
 def test_duplicates_are_the_drawn_rows(done: Chain) -> None:

@@ -93,7 +93,7 @@ def answer_draw(chain: Chain, key: Key, speaker: Speaker) -> None:
     """Make the rows of a draw in this process, so that their answers are stored."""
     slice_json = experiment.augment_slice(chain.config, key["dataset"], key["augmenter"])
     runtime = experiment.augment_runtime(chain.config, key["augmenter"], 1)
-    work = open_work(words(key, AUGMENTATION), slice_json, chain.drawn(key)["train"])
+    work = open_work(words(key, AUGMENTATION), slice_json, {"train": chain.drawn(key)["train"]})
     settings = work.parts["llm"]
     llm = replace(open_llm(settings, runtime), open=lambda: nullcontext(SpeakerBackend(speaker)))
     with Client(llm, open_store(settings, runtime)) as client:
