@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hypermix.config.augmenter import AnyAugmenter
+from hypermix.config.augmenter import AnyAugmenter, asked_llm
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset, FileDataset
@@ -96,6 +96,12 @@ def check_files(config: Config) -> None:
         named |= {
             f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
+    relabels = {name: getattr(augmenter, "relabel", None) for name, augmenter in config.augmenters.items()}
+    named |= {
+        f"augmenters.{name}.relabel.model": relabel.model
+        for name, relabel in relabels.items()
+        if relabel is not None and relabel.by == "classifier" and is_path(relabel.model)
+    }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
     keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}
@@ -108,7 +114,7 @@ def check_files(config: Config) -> None:
 def _key_files(config: Config) -> dict[str, str]:
     """Return the key files of the language models that the experiment asks; a variable is read by the job alone."""
     used = augmenters_in_use(config.augmenters, config.only, config.except_)
-    asked = [getattr(config.augmenters[name], "llm", None) for name in used]
+    asked = [asked_llm(config.augmenters[name]) for name in used]
     return {
         name: llm.key.file
         for name, llm in config.llms.items()

@@ -6,6 +6,7 @@ A text is the set of its words and of its pairs of adjacent words, with a bounda
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ _RANK_BITS = np.uint64(40)  # a rank is a magnitude of 8 bits and so many bits o
 _BUCKET_SHIFT = np.uint64(48 - 20)
 _BUCKETS = 1 << 20  # hashes are counted by their first 20 bits, near enough to tell rare from common
 
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _SEPARATORS = r"[^\p{L}\p{M}\p{N} ]+"
 _MANY_MARKS = r"(\p{M}{8})\p{M}+"
 _LONE_MARKS = r"(^|[^\p{L}\p{M}\p{N}])\p{M}+"
@@ -50,9 +52,13 @@ class Sets:
         """How many hashes each row has."""
         return np.diff(self.offsets)
 
+    def sizes_of(self, rows: Numbers) -> Numbers:
+        """Return how many hashes some rows have; the other rows cost nothing."""
+        return self.offsets[rows + 1] - self.offsets[rows]
+
     def take(self, rows: Numbers) -> Sets:
         """Return some rows."""
-        sizes = self.sizes[rows]
+        sizes = self.sizes_of(rows)
         return Sets(self.values[spread(self.offsets[rows], sizes)], offsets_of(sizes))
 
     def unique(self) -> Sets:
@@ -117,7 +123,8 @@ class Rarest:
 
 def count_buckets(sets: Sets) -> Numbers:
     """Count hashes by their first bits, so that the rare can be told from the common."""
-    return np.bincount((sets.values >> _BUCKET_SHIFT).astype(np.int64), minlength=_BUCKETS)
+    counts: Numbers = np.bincount((sets.values >> _BUCKET_SHIFT).astype(np.int64), minlength=_BUCKETS)
+    return counts
 
 
 def magnitudes(counts: Numbers) -> Hashes:
@@ -178,7 +185,20 @@ def hash_words(texts: pa.Array) -> Sets:
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(filled)])
     counts = np.diff(before[offsets_of(pc.list_value_length(split).to_numpy())])
     words = pd.util.hash_array(known, categorize=False).astype(np.uint64)[codes[filled]]
+    return _hash_lines(words, counts)
 
+
+def hash_text(text: str) -> Sets:
+    """Return what `hash_words` returns for one text, without the cost of a table for one in ASCII."""
+    if not text.isascii():
+        return hash_words(pa.array([text], pa.large_string()))
+    words = np.array(_ASCII_WORD.findall(text.lower()), dtype=object)
+    hashes = pd.util.hash_array(words, categorize=False).astype(np.uint64)
+    return _hash_lines(hashes, np.array([len(words)], np.int64))
+
+
+def _hash_lines(words: Hashes, counts: Numbers) -> Sets:
+    """Return the hashes of words and of pairs of them; ``counts`` tells how many words each row has."""
     # Boundary, words, boundary, words, ..., boundary: each neighboring two are a pair of one row.
     worded = counts[counts > 0]
     bounds = np.zeros(len(words) + len(worded) + 1, bool)
@@ -207,7 +227,7 @@ def jaccard(ours: Sets, left: Numbers, theirs: Sets, right: Numbers) -> Reals:
         theirs: Other sets.
         right: The row of each pair in those.
     """
-    sizes = ours.sizes[left] + theirs.sizes[right]
+    sizes = ours.sizes_of(left) + theirs.sizes_of(right)
     similarity = np.empty(len(left))
     for start, end in blocks(np.cumsum(sizes), BLOCK_VALUES):
         first, second = ours.take(left[start:end]), theirs.take(right[start:end])

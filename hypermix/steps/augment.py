@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -26,7 +27,8 @@ from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.further import read_further
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
-from hypermix.steps.rows import Rows
+from hypermix.steps.rows import Rows, Sieve
+from hypermix.steps.sieve import open_filter
 
 _LOG = logging.getLogger(__name__)
 METHODS = (control, gpt3mix)
@@ -45,7 +47,8 @@ def run(
     Args:
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter`` and ``trial``.
         slice_json: The slice of `augment`.
-        inputs: ``train``, the subsampled train rows; for further real rows ``further``, all of train.
+        inputs: ``train``, the subsampled train rows; for further real rows ``further``, all of train; for the filter
+            of leaks ``tested``, all test rows.
         runtime: What changes no result: ``cache``, the folder of the request store and of joined models; ``threads``
             of a model that runs here; ``offline``, whether the store alone answers; ``results``, the folder that names
             the experiment; ``llm``, its limits, price and the place of its key; ``budget``, the caps.
@@ -62,12 +65,16 @@ def run(
         takes = abilities(parts["llm"], runtime, client) if client else None
         augmenter = work.build(takes)
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
-        draw = Rows(augmenter, None, client).make()
+        draw = Rows(augmenter, work.sieve(), client).make()
     refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
-            "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
+            "%d of %d rows were made; the others could not be used in %d tries%s",
+            kept,
+            wanted,
+            augmenter.attempts,
+            _word_reasons(draw.rows),
         )
     model = dict(client.llm.identity) if client else None
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
@@ -96,6 +103,7 @@ class Work:
         task: The wording of the dataset.
         seed: The seed of the draw.
         further: The rows of train that were not drawn, for the augmenter that takes them.
+        tested: The test rows, for the filter of leaks.
     """
 
     parts: Mapping[str, Any]
@@ -104,12 +112,21 @@ class Work:
     task: Task
     seed: int
     further: Sequence[Example]
+    tested: Path | None
 
     def build(self, takes: Abilities | None) -> Augmenter:
         """Return the augmenter, for a language model with these abilities."""
         settings = self.parts["augmenter"]
         material = Material(self.examples, self.task, self.seed, takes, self.further)
         return AUGMENTERS.get(settings["method"])(settings, material)
+
+    def sieve(self) -> Sieve | None:
+        """Return what refuses rows; None if the method has no filters.
+
+        Raises:
+            AugmentError: If the language of texts cannot be told.
+        """
+        return open_filter(self.parts["augmenter"], self.examples, len(self.task.labels), self.tested)
 
 
 def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path]) -> Work:
@@ -122,7 +139,12 @@ def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Pat
     examples = [Example(*row) for row in read_table(inputs["train"], "train").itertuples(index=False, name=None)]
     seed = _seeds(keys)["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
     further = read_further(inputs["further"], examples) if "further" in inputs else ()
-    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further)
+    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further, inputs.get("tested"))
+
+
+def _word_reasons(rows: Sequence[SyntheticRow]) -> str:
+    counts = Counter(row.reason for row in rows if row.reason is not None).most_common()
+    return f" ({', '.join(f'{reason}: {count}' for reason, count in counts)})" if counts else ""
 
 
 def _seeds(keys: Mapping[str, str]) -> dict[str, int]:

@@ -56,6 +56,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
     "torch": ("classify", "llm"),
     "openai": ("llm",),
+    "py3langid": ("augment",),
     "setfit": ("classify",),
     "xllamacpp": ("llm",),
 }
