@@ -1,4 +1,4 @@
-"""In which language a text is, by the library py3langid, an optional extra."""
+"""In which language a text is, by the library py3langid, whose model is a part of its package."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ class LanguageFilter:
         wanted: The code of the language.
 
     Raises:
-        AugmentError: If the library is not installed, or does not know the language.
+        AugmentError: If the library does not know the language.
     """
 
     def __init__(self, wanted: str) -> None:
-        try:
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-        except ImportError as error:
-            raise AugmentError(
-                f"filters.language: {wanted} takes the library py3langid, which is not installed; run: "
-                "pip install py3langid, or set filters.language: null"
-            ) from error
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
         # A copy of its own, so that nothing else in this process sets its languages.
         self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
         known = sorted(self._identifier.labels)

@@ -47,7 +47,7 @@ class Filters(Settings):
         None,
         "augment",
         "The code of the language of the texts, such as `en`: a row that is more likely than not in another one is "
-        "refused. It takes the extra `language` (`pip install py3langid`). null does not ask.",
+        "refused, by the library py3langid. null does not ask.",
         pattern=r"^[a-z]{2,3}$",
     )
     least_mass: float = setting(

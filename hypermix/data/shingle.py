@@ -140,7 +140,8 @@ def rank(values: Hashes, magnitude: Hashes) -> Hashes:
 
 def count_rarest(sizes: Numbers, threshold: float) -> Numbers:
     """Return of how many of the rarest hashes of a set a near set has one: as many as may be missing, and one."""
-    return sizes - np.ceil(sizes * threshold - 1e-6).astype(np.int64) + (sizes > 0)
+    fewest: Numbers = sizes - np.ceil(sizes * threshold - 1e-6).astype(np.int64) + (sizes > 0)
+    return fewest
 
 
 def chunks(texts: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:

@@ -216,7 +216,7 @@ def _shortfalls(receipts: pd.DataFrame) -> Iterable[str]:
         missing = int((draws["rows_wanted"] - draws["rows_kept"]).sum())
         yield (
             f"{dataset}, {augmenter}: {missing} of {int(draws['rows_wanted'].sum())} rows are missing in {len(draws)} "
-            "draws, since no usable answer came in the tries allowed."
+            "draws, since no row that can be used came in the tries allowed."
         )
 
 
