@@ -27,6 +27,7 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
+from hypermix.steps.unlike import unlike_runs
 
 _KINDS = ("metrics", "synthetic", "receipt", "profile")
 _SHOWN_STALE = 3
@@ -93,6 +94,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
             *_short_classes(provenance),
             *_shortfalls(receipts),
             *_word_problems(provenance),
+            *unlike_runs(provenance[path] for path in inputs["metrics"]),
         ],
     )
     write_text(outputs["report"], render(data))

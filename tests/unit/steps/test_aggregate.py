@@ -166,6 +166,16 @@ def test_shortfall_is_in_the_report(controls: Chain) -> None:
     assert "toy, duplicate: 3 of 4 rows are missing in 1 draws" in page
 
 
+def test_runs_of_other_weights_are_in_the_report(controls: Chain) -> None:
+    path = controls.metrics(controls.key("duplicate"))
+    made, rows = read_provenance(path), read_table(path, "metrics")
+    assert made["trained"]["device"] == "cpu"
+    other = {**made["trained"], "device": "cuda"}
+    write_table(path, tables.from_columns("metrics", rows), {**made, "trained": other})
+    page = controls.aggregate()["report"].read_text(encoding="utf-8")
+    assert "its runs ran on 2 kinds of device (cpu, cuda)" in page
+
+
 def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:
     chain = make_chain(augmenters={"mix": None}, subsample={"train": ["13s"]}, **{"except": []})
     chain.prepare()
