@@ -53,9 +53,11 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
     summary = _in_order(summarize(runs, level), config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha), config)
+    bounds = experiment.bounds(config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
     methods = {name: config.augmenters[name].method for name in baselines}
-    verdict = judge(comparisons, summary, baselines, config.report.alpha, level, methods)
+    asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     paid = _join_shared(receipts[receipts["llm"].notna()], config)
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(paid)}
