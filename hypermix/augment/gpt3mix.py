@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
-from hypermix.augment.lexicon import fold
+from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
 from hypermix.augment.score import SoftLabel
 from hypermix.augment.source import MOST_FOLLOWED, SOURCES, Scene
 from hypermix.errors import AugmentError
-from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow, Task
+from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow
 from hypermix.seeding import child_generator, child_seed
 
 MOST_LETTERS = 26
@@ -135,7 +134,7 @@ def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
             source of soft labels needs.
     """
     task, abilities = material.task, material.abilities or Abilities()
-    _check_words(task, chat=abilities.chat)
+    check_words(task, chat=abilities.chat)
     label_source = name_source(settings)
     problem = _lacking(label_source, abilities, len(task.labels))
     if problem is not None:
@@ -146,24 +145,7 @@ def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
 
 def name_source(settings: Mapping[str, Any]) -> str:
     """Return where the labels of an augmenter come from: its `label_source`, or what its `labels` stand for."""
-    return settings.get("label_source") or {"soft": "logprobs", "hard": "hard"}[settings["labels"]]
-
-
-def _check_words(task: Task, *, chat: bool) -> None:
-    unfit = [word for word in task.words.values() if not word.strip() or (not chat and re.search(r"[()\r\n]", word))]
-    if unfit:
-        raise AugmentError(
-            f"{unfit} cannot stand in a prompt; give these labels words with letters and without brackets in "
-            "label_words"
-        )
-    words: dict[str, str] = {}
-    for label, word in task.words.items():
-        if fold(word) in words:
-            raise AugmentError(
-                f"the labels {words[fold(word)]!r} and {label!r} share the label word {word!r}; give each its own "
-                "with the dataset's label_words"
-            )
-        words[fold(word)] = label
+    return settings.get("label_source") or {"soft": "logprobs", "hard": "hard"}[settings.get("labels", "hard")]
 
 
 def _lacking(label_source: str, abilities: Abilities, count: int) -> str | None:

@@ -16,6 +16,7 @@ from hypermix import tables
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.relabel import relabel
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -25,6 +26,7 @@ from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.further import read_further
+from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
 from hypermix.steps.rows import Rows, Sieve
@@ -63,7 +65,7 @@ def run(
     parts, labels = work.parts, work.drawn["labels"]
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = work.build(takes)
+        augmenter = work.build(takes, offline=bool(runtime["offline"]))
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
         draw = Rows(augmenter, work.sieve(), client).make()
     refuse_mixed(draw.rows)
@@ -80,6 +82,9 @@ def run(
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
     if takes is not None:
         more["abilities"] = asdict(takes)
+    other = parts["augmenter"].get("relabel")
+    if other is not None and other["by"] == "classifier":
+        more["encoder"] = describe_encoder(other, offline=bool(runtime["offline"]))
     provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, inputs, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(draw.rows, llm)), provenance)
@@ -114,11 +119,21 @@ class Work:
     further: Sequence[Example]
     tested: Path | None
 
-    def build(self, takes: Abilities | None) -> Augmenter:
-        """Return the augmenter, for a language model with these abilities."""
+    def build(self, takes: Abilities | None, *, offline: bool) -> Augmenter:
+        """Return the augmenter.
+
+        Args:
+            takes: What the language model takes that it asks; None if it asks none.
+            offline: Whether no hub is asked for the encoder of a classifier.
+        """
         settings = self.parts["augmenter"]
         material = Material(self.examples, self.task, self.seed, takes, self.further)
-        return AUGMENTERS.get(settings["method"])(settings, material)
+        augmenter = AUGMENTERS.get(settings["method"])(settings, material)
+        other = settings.get("relabel")
+        if other is None:
+            return augmenter
+        labeler = Labeler(other, self.examples, self.task.labels, offline=offline)
+        return relabel(augmenter, other, material, labeler)
 
     def sieve(self) -> Sieve | None:
         """Return what refuses rows; None if the method has no filters.
@@ -160,9 +175,17 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
     return Task(task["text_type"], task["label_type"], words)
 
 
+def name_scored(settings: Mapping[str, Any]) -> str:
+    """Return where the labels of an augmenter come from that its rows end up with; see `name_source`."""
+    other = settings.get("relabel")
+    if other is None or other["by"] != "llm" or other["then"] != "replace":
+        return name_source(settings)
+    return "classify" if other["labels"] == "soft" else "hard"
+
+
 def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
     """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
-    source = name_source(settings)
+    source = name_scored(settings)
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, source)
     for problem in find_problems(words, source):

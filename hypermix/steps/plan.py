@@ -103,7 +103,7 @@ class _Plan:
         if same in self._rows:  # the same questions: the first of them pays for all
             counts.append(Count(self._rows[same]))
             return
-        counts.append(rehearse(work, work.build(talker.takes), work.sieve(), talker.asked))
+        counts.append(rehearse(work, work.build(talker.takes, offline=True), work.sieve(), talker.asked))
         self._rows[same] = counts[-1].rows
 
     def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:

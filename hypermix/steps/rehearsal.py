@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hypermix.augment.base import Augmenter, Slot
 from hypermix.augment.dialogue import ask_next, conclude
+from hypermix.augment.relabel import Relabeled
 from hypermix.llm.answer import read_answer, read_usage
 from hypermix.llm.client import Llm
 from hypermix.llm.price import FRAME, count_bytes, count_parts, most_completion
@@ -260,7 +261,8 @@ class _Rehearsal:
         if others > 0:
             self._count.followed += others
             largest = max([row, *follow], key=lambda question: count_bytes(question.body))
-            self._count.high[largest.path].add(largest, 1, longest, others)
+            fewest = self._augmenter.label_tokens if isinstance(self._augmenter, Relabeled) else 1
+            self._count.high[largest.path].add(largest, fewest, longest, others)
 
     def _follow(self, slot: Slot, answers: list[Completion]) -> list[Question]:
         """Return what would be asked after these answers, if each goes on with a stand-in."""
