@@ -12,6 +12,7 @@ from typing import Any
 from hypermix.augment.base import Augmenter, Material, Slot, one_hot
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
+from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
 from hypermix.augment.prompt import show_word
@@ -170,6 +171,14 @@ def relabel(inner: Augmenter, settings: Mapping[str, Any], material: Material, l
         raise AugmentError(f"relabel.labels: {settings['labels']} {problem}")
     form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
     return Relabeled(inner, material, settings, form=form)
+
+
+def name_scored(settings: Mapping[str, Any]) -> str:
+    """Return where the labels of an augmenter come from that its rows end up with; see `name_source`."""
+    other = settings.get("relabel")
+    if other is None or other["by"] != "llm" or other["then"] != "replace":
+        return name_source(settings)
+    return "classify" if other["labels"] == "soft" else "hard"
 
 
 def _lacking(labels: str, abilities: Abilities, count: int) -> str | None:

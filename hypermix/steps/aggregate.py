@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__, tables
+from hypermix.augment.relabel import name_scored
 from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
 from hypermix.config.llm import HOSTED_APIS
@@ -25,7 +26,6 @@ from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.augment import name_scored
 from hypermix.steps.provenance import artefact_name
 from hypermix.steps.unlike import unlike_runs
 

@@ -15,8 +15,7 @@ from typing import Any
 from hypermix import tables
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
-from hypermix.augment.gpt3mix import name_source
-from hypermix.augment.relabel import relabel
+from hypermix.augment.relabel import name_scored, relabel
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -173,14 +172,6 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
         raise AugmentError(f"label_words names the labels {unknown}, which the dataset lacks; it has {list(labels)}")
     words = {label: task["label_words"].get(label, label) for label in labels}
     return Task(task["text_type"], task["label_type"], words)
-
-
-def name_scored(settings: Mapping[str, Any]) -> str:
-    """Return where the labels of an augmenter come from that its rows end up with; see `name_source`."""
-    other = settings.get("relabel")
-    if other is None or other["by"] != "llm" or other["then"] != "replace":
-        return name_source(settings)
-    return "classify" if other["labels"] == "soft" else "hard"
 
 
 def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
