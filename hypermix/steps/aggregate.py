@@ -27,6 +27,7 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
+from hypermix.steps.rejected import count_rejected
 from hypermix.steps.unlike import unlike_runs
 
 _KINDS = ("metrics", "synthetic", "receipt", "profile")
@@ -81,6 +82,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         spending=_spending(paid, config),
         verdict=verdict,
         synthetic=_sample(rows, config.report.rows),
+        rejected=count_rejected(rows, config),
         n_synthetic_total=len(rows),
         labels=_labels(provenance),
         baselines=baselines,
