@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hypermix.config.augmenter_llm import Template
 from hypermix.config.check import EXPORTED
 from hypermix.config.model import Config, SeedPlan
+from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
 from hypermix.seeding import spawn_seeds
@@ -143,10 +145,16 @@ def subsample_slice(config: Config) -> str:
 def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     """Return what `augment` may see of the config, as canonical JSON.
 
-    The words of a prompt and the language model are in it for the augmenters that use them alone.
+    The words of a prompt and the language model are in it for the augmenters that use them alone. The text of a
+    template stands in it in place of the name of its file.
+
+    Raises:
+        ConfigError: If a template cannot be read.
     """
     chosen = config.augmenters[augmenter]
     parts: dict[str, Any] = {"augmenter": _of_stage(chosen, "augment")}
+    if isinstance(chosen, Template):
+        parts["augmenter"]["template"] = read_template(chosen.template)
     llm = getattr(chosen, "llm", None)
     if llm is not None:
         parts["task"] = _of_stage(config.datasets[dataset], "augment")

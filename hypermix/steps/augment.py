@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import control, gpt3mix
+from hypermix.augment import conditional, control, gpt3mix, paraphrase, template
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
@@ -23,13 +23,14 @@ from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
+from hypermix.steps.embedding import embed_texts
 from hypermix.steps.further import read_further
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
 from hypermix.steps.rows import Rows
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix)
+METHODS = (control, gpt3mix, template, paraphrase, conditional)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -61,7 +62,9 @@ def run(
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
         augmenter = work.build(takes)
-        words = _check_words(client, work.task, parts["augmenter"]) if client else None
+        # Other methods read no label word from tokens.
+        scored = client is not None and parts["augmenter"]["method"] == "gpt3mix"
+        words = _check_words(client, work.task, parts["augmenter"]) if client and scored else None
         draw = Rows(augmenter, None, client).make()
     refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
@@ -108,7 +111,7 @@ class Work:
     def build(self, takes: Abilities | None) -> Augmenter:
         """Return the augmenter, for a language model with these abilities."""
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, embed_texts)
         return AUGMENTERS.get(settings["method"])(settings, material)
 
 
