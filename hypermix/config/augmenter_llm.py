@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import AfterValidator, JsonValue, model_validator
 
 from hypermix.config.augmenter import Augmenter
 from hypermix.config.setting import Name, setting
+from hypermix.errors import accepted
+from hypermix.plugins import GROUP, plugin_names
 
 Sampling = Literal["uniform", "closest", "furthest"]
 _SAMPLING = (
@@ -15,6 +17,14 @@ _SAMPLING = (
     "the others by the softmax of the similarity of their sentence embeddings to it, or of its negative."
 )
 _EACH = "Texts that one request asks for."
+
+
+def _check_plugin(name: str) -> str:
+    if name not in (known := plugin_names()):
+        raise ValueError(
+            f"an augmenter that an installed package adds in its entry points {GROUP}; {accepted(name, known)}"
+        )
+    return name
 
 
 class Asking(Augmenter):
@@ -161,3 +171,52 @@ class Conditional(Asking):
         if self.candidates > 1 and self.per_call > 1:
             raise ValueError(f"per_call: 1 beside candidates: {self.candidates}; per_call is {self.per_call}")
         return self
+
+
+class Attributed(Asking):
+    """Texts of a label with drawn attributes, whose values are asked for once (AttrPrompt, Yu et al. 2023)."""
+
+    method: Literal["attributed"] = setting(..., "augment", "The kind of augmenter.")
+    attributes: dict[str, list[str]] = setting(
+        {"topic": [], "style": [], "length": ["one short sentence", "one long sentence", "two sentences"]},
+        "augment",
+        "The values of each attribute. Where none stand, the language model is asked for them, once for each label.",
+        min_length=1,
+    )
+    values: int = setting(10, "augment", "How many values are asked for.", unit="values", ge=2, le=100)
+    per_call: int = setting(1, "augment", _EACH, unit="texts", ge=1, le=100)
+
+
+class PromptMix(Asking):
+    """Texts between two labels, with stated shares (PromptMix, Sahu et al. 2023). They are meant to be relabeled."""
+
+    method: Literal["promptmix"] = setting(..., "augment", "The kind of augmenter.")
+    examples: int = setting(2, "augment", "Real rows of each label in a prompt, at most.", unit="rows", ge=0)
+    descriptions: dict[str, str] = setting({}, "augment", "A sentence about each label that needs one, by its name.")
+    per_call: int = setting(3, "augment", _EACH, unit="texts", ge=1, le=100)
+
+
+class Cotam(Asking):
+    """The label of a row is flipped in three steps of thought (CoTAM, Peng et al. 2024)."""
+
+    method: Literal["cotam"] = setting(..., "augment", "The kind of augmenter.")
+    max_tokens: int = setting(400, "augment", "The longest answer, with all three steps.", unit="tokens", ge=1)
+    temperature: float = setting(0.0, "augment", "Sampling temperature; the paper's is 0.", ge=0.0, le=2.0)
+    attempts: int = setting(
+        1,
+        "augment",
+        "How often a row is asked for until an answer can be used; at temperature 0 it is mostly answered alike.",
+        ge=1,
+        le=100,
+    )
+
+
+class Custom(Augmenter):
+    """An augmenter of an installed package, by its entry point in the group `hypermix.augmenters`."""
+
+    method: Literal["custom"] = setting(..., "augment", "The kind of augmenter.")
+    name: Annotated[str, AfterValidator(_check_plugin)] = setting(..., "augment", "The name of its entry point.")
+    settings: dict[str, JsonValue] = setting({}, "augment", "Its own settings.")
+    llm: Name | None = setting(
+        None, "augment", "The name of the language model that it asks, a key of `llms`; null if it asks none."
+    )

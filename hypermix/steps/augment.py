@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import conditional, control, gpt3mix, paraphrase, template
+from hypermix.augment import (
+    attributed,
+    conditional,
+    control,
+    cotam,
+    custom,
+    gpt3mix,
+    paraphrase,
+    promptmix,
+    template,
+)
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
@@ -30,7 +40,7 @@ from hypermix.steps.provenance import describe
 from hypermix.steps.rows import Rows
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix, template, paraphrase, conditional)
+METHODS = (control, gpt3mix, paraphrase, conditional, attributed, promptmix, cotam, template, custom)
 """The modules whose import registers the augmentation methods."""
 
 
