@@ -11,7 +11,19 @@ from pathlib import PurePosixPath
 
 from tests.architecture.source import Function, Rule, Source, called, functions, imported, public
 
-LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files", "hub", "plugins", "templates")
+LEAVES = (
+    "errors",
+    "hashing",
+    "seeding",
+    "registry",
+    "packages",
+    "records",
+    "tables",
+    "files",
+    "hub",
+    "plugins",
+    "templates",
+)
 _INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
