@@ -25,6 +25,7 @@ from hypermix.packages import is_path
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
 _TAGS = ("source", "api", "method")
+_TAG_PLACE = 2
 _HIDDEN = ("base_url", "key", "extra")
 """Settings of a language model whose values are never shown: a key may stand there by mistake."""
 
@@ -230,6 +231,9 @@ def _user_path(loc: tuple[str | int, ...], raw: Mapping[str, Any]) -> tuple[str 
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
         if here is not raw and not isinstance(here, Mapping | list):
+            continue
+        # The tag stands right after the name of a variant; it may be the name of one of its settings too.
+        if position == _TAG_PLACE and loc[0] in _VARIANTS and isinstance(here, Mapping) and _is_tag(here, part):
             continue
         if isinstance(here, Mapping) and part not in here and (not last or _is_tag(here, part)):
             continue

@@ -166,7 +166,7 @@ def test_all_labels_are_shown_with_what_is_known_of_them() -> None:
     assert prompt.count("Example: ") == 4 == len(row.source_ids)
     assert row.label_source == "asked"
     with pytest.raises(AugmentError, match=r"descriptions names the labels \['neutral'\], which the dataset lacks"):
-        build("promptmix", descriptions={"neutral": "Neither."})
+        plan(build("promptmix", descriptions={"neutral": "Neither."}), Slot(0, 0))
 
 
 # cotam
