@@ -56,7 +56,12 @@ def install(site: Path, module: str, version: str = "1.2", name: str = "hello-ro
     """Write a module and the metadata of its distribution."""
     site.mkdir(exist_ok=True)
     (site / f"{module}.py").write_text(MODULE, encoding="utf-8")
+    write_metadata(site, name, version, ENTRY_POINTS.format(module=module))
+
+
+def write_metadata(site: Path, name: str, version: str, entry_points: str) -> None:
+    """Write what tells that a distribution is installed."""
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS.format(module=module), encoding="utf-8")
+    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")

@@ -18,14 +18,15 @@ from tests.unit.augment.playing import plan
 from tests.unit.steps.chain import AUGMENTATION, Chain, Key, words
 from tests.unit.steps.conftest import MakeChain
 
-LLM = {"llm": "local", "max_tokens": 24, "attempts": 2, "temperature": 0.7}
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "more-like-these.jinja"
+LLM = {"llm": "local", "max_tokens": 16, "attempts": 3, "temperature": 0.7, "multiplier": 0.5}
 SETTINGS: dict[str, dict[str, Any]] = {
     "paraphrase": {"per_call": 2},
     "conditional": {"candidates": 2, "examples": 1},
     "attributed": {"attributes": {"topic": [], "length": ["short", "long"]}, "values": 3},
     "promptmix": {"per_call": 2, "examples": 1},
-    "cotam": {"max_tokens": 120, "temperature": 0.7, "attempts": 3},
-    "template": {"sampling": "closest"},
+    "cotam": {"max_tokens": 60, "temperature": 0.7},
+    "template": {"template": str(EXAMPLE), "sampling": "closest"},
 }
 
 
@@ -38,18 +39,14 @@ def drawn(make_chain: MakeChain, method: str, **more: Any) -> tuple[Chain, Key]:
 
 
 @pytest.mark.parametrize("method", SETTINGS)
-def test_packaged_model_makes_rows(make_chain: MakeChain, method: str, tmp_path: Path) -> None:
-    template = tmp_path / "mine.jinja"
-    template.write_text(
-        "{% for one in examples %}\nA review: {{ one.text }}\n{% endfor %}\nA review:", encoding="utf-8"
-    )
-    chain, key = drawn(make_chain, method, **({"template": str(template)} if method == "template" else {}))
+def test_packaged_model_makes_rows(make_chain: MakeChain, method: str) -> None:
+    chain, key = drawn(make_chain, method)
     chain.augment(key)
     first = chain.augmented(key)["synthetic"].read_bytes()
     rows = read_table(chain.augmented(key)["synthetic"], "synthetic")
     (receipt,) = read_table(chain.augmented(key)["receipt"], "receipt").to_dict("records")
     kept = rows[rows["kept"]]
-    assert len(kept) >= 2
+    assert len(kept) >= 1
     assert kept["text"].str.strip().str.len().gt(0).all()
     assert set(kept["label_source"]) == {"example" if method == "paraphrase" else "asked"}
     assert set(kept["label"]) <= {"negative", "positive"}
@@ -59,7 +56,7 @@ def test_packaged_model_makes_rows(make_chain: MakeChain, method: str, tmp_path:
     # Equal questions of several rows were asked once, and nothing is asked twice.
     asked = receipt["requests_paid"] + receipt["requests_replayed"]
     if method in {"paraphrase", "promptmix"}:
-        assert asked < len(rows)
+        assert asked == len({*rows["request_key"]}) < len(rows)
     chain.augment(key)
     (again,) = read_table(chain.augmented(key)["receipt"], "receipt").to_dict("records")
     assert (again["requests_paid"], again["requests_replayed"]) == (0, asked)
