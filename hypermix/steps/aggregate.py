@@ -240,9 +240,8 @@ def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
     told = [
         f"{dataset}, {llm}: {problem}."
         for dataset, llm, made in _asked(provenance)
-        for problem in find_problems(
-            words_from_json(made["words"]), name_scored(made["slices"]["augment"]["augmenter"])
-        )
+        if (source := name_scored(made["slices"]["augment"]["augmenter"])) is not None
+        for problem in find_problems(words_from_json(made["words"]), source)
     ]
     return dict.fromkeys(told)
 

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import control, gpt3mix
+from hypermix.augment import (
+    attributed,
+    conditional,
+    control,
+    cotam,
+    custom,
+    gpt3mix,
+    paraphrase,
+    promptmix,
+    template,
+)
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.relabel import name_scored, relabel
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
@@ -24,6 +34,7 @@ from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
+from hypermix.steps.embedding import embed_texts
 from hypermix.steps.further import read_further
 from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
@@ -32,7 +43,7 @@ from hypermix.steps.rows import Rows, Sieve
 from hypermix.steps.sieve import open_filter
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix)
+METHODS = (control, gpt3mix, paraphrase, conditional, attributed, promptmix, cotam, template, custom)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -126,7 +137,7 @@ class Work:
             offline: Whether no hub is asked for the encoder of a classifier.
         """
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, embed_texts)
         augmenter = AUGMENTERS.get(settings["method"])(settings, material)
         other = settings.get("relabel")
         if other is None:
@@ -174,9 +185,15 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
     return Task(task["text_type"], task["label_type"], words)
 
 
-def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
-    """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
+def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]] | None:
+    """Tell what the tokens of the label words lead to, before anything is paid.
+
+    Returns:
+        Them, for the provenance; None where no label word is read from tokens.
+    """
     source = name_scored(settings)
+    if source is None:
+        return None
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, source)
     for problem in find_problems(words, source):
