@@ -6,17 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hypermix.config.setting import Name, Settings, setting
-
-
-class Augmenter(Settings):
-    """What every augmenter has."""
-
-    draw: Literal["trial", "data_seed"] = setting(
-        "trial",
-        "augment",
-        "`trial` makes new rows for each trial; with `data_seed` the trials of a data seed share them.",
-    )
+from hypermix.config.augmenter_base import Augmenter
+from hypermix.config.augmenter_offline import Backtranslate, Contextual, Eda
+from hypermix.config.setting import Name, setting
 
 
 class NoAugmentation(Augmenter):
@@ -87,4 +79,7 @@ class Gpt3Mix(Augmenter):
         return self
 
 
-AnyAugmenter = Annotated[NoAugmentation | Duplicate | Shuffle | Real | Gpt3Mix, Field(discriminator="method")]
+AnyAugmenter = Annotated[
+    NoAugmentation | Duplicate | Shuffle | Real | Eda | Contextual | Backtranslate | Gpt3Mix,
+    Field(discriminator="method"),
+]

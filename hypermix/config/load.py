@@ -96,6 +96,12 @@ def check_files(config: Config) -> None:
         named |= {
             f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
+    named |= {
+        f"augmenters.{name}.{key}": path
+        for name, augmenter in config.augmenters.items()
+        for key in ("model", "forward", "back")
+        if isinstance(path := getattr(augmenter, key, None), str) and is_path(path)
+    }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
     keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import control, gpt3mix
+from hypermix.augment import backtranslate, contextual, control, eda, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -26,10 +27,11 @@ from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.further import read_further
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
+from hypermix.steps.rewriter import open_tools
 from hypermix.steps.rows import Rows
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix)
+METHODS = (control, gpt3mix, eda, contextual, backtranslate)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -58,9 +60,10 @@ def run(
     started = time.perf_counter()
     work = open_work(keys, slice_json, inputs)
     parts, labels = work.parts, work.drawn["labels"]
+    tools, rewriter = open_tools(parts["augmenter"], runtime)
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = work.build(takes)
+        augmenter = work.build(takes, tools)
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
         draw = Rows(augmenter, None, client).make()
     refuse_mixed(draw.rows)
@@ -71,6 +74,8 @@ def run(
         )
     model = dict(client.llm.identity) if client else None
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
+    if rewriter:
+        more["rewriter"] = rewriter
     if takes is not None:
         more["abilities"] = asdict(takes)
     provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, inputs, **more)
@@ -105,10 +110,10 @@ class Work:
     seed: int
     further: Sequence[Example]
 
-    def build(self, takes: Abilities | None) -> Augmenter:
-        """Return the augmenter, for a language model with these abilities."""
+    def build(self, takes: Abilities | None, tools: Tools = NO_TOOLS) -> Augmenter:
+        """Return the augmenter, for a language model with these abilities, or with tools that work here."""
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, tools)
         return AUGMENTERS.get(settings["method"])(settings, material)
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from tests.architecture.source import Function, Rule, Source, called, functions, imported, public
 
 LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files", "hub")
-_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "stats", "report")
+_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "rewrite", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "llm": LEAVES,
     "augment": ("errors", "hashing", "seeding", "registry", "records"),
     "classify": LEAVES,
+    "rewrite": LEAVES,
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),
     "report": (*LEAVES, "stats"),
     "steps": _INNER,
@@ -54,8 +55,9 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
-    "torch": ("classify", "llm"),
+    "torch": ("classify", "llm", "rewrite"),
     "openai": ("llm",),
+    "wn": ("rewrite",),
     "setfit": ("classify",),
     "xllamacpp": ("llm",),
 }

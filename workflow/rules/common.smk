@@ -70,7 +70,7 @@ def model_files(model):
     path = Path(model).expanduser()
     if path.is_dir():
         return sorted(
-            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
+            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".spm", ".txt"}
         )
     return [str(path)] if path.is_file() else []
 
@@ -80,6 +80,13 @@ def llm_files(wildcards):
     name = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
     llm = CONFIG.llms[name] if name else None
     return model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
+
+
+def rewriter_files(wildcards):
+    """Name the files of the models that rewrite texts for an augmenter."""
+    augmenter = CONFIG.augmenters[wildcards.augmenter]
+    models = [getattr(augmenter, name, None) for name in ("model", "forward", "back")]
+    return [file for model in models if model for file in model_files(model)]
 
 
 def whole_splits(wildcards):
