@@ -106,13 +106,13 @@ class Backtranslate(Rewriting):
     by: Literal["marian"] = setting(
         "marian", "augment", "Who translates. `marian`: two translation models that run here."
     )
-    source: str = setting("en", "augment", "The language of the texts, as models name it.", pattern=_CODE)
+    language: str = setting("en", "augment", "The language of the texts, as models name it.", pattern=_CODE)
     pivot: str = setting("de", "augment", "The language to go over, as models name it.", pattern=_CODE)
     forward: str | None = setting(
         None,
         "augment",
         f"The model that translates into the pivot language: a folder, or a model id of the hub; null for "
-        f"`{OPUS.format('SOURCE', 'PIVOT')}`. Weights are read from safetensors only.",
+        f"`{OPUS.format('LANGUAGE', 'PIVOT')}`. Weights are read from safetensors only.",
         min_length=1,
     )
     forward_revision: str | None = setting(
@@ -132,12 +132,12 @@ class Backtranslate(Rewriting):
         """Name the models, so that the slice tells them."""
         if not isinstance(given, Mapping):
             return given
-        source, pivot = (given.get(name, cls.model_fields[name].default) for name in ("source", "pivot"))
-        names = {"forward": OPUS.format(source, pivot), "back": OPUS.format(pivot, source)}
+        language, pivot = (given.get(name, cls.model_fields[name].default) for name in ("language", "pivot"))
+        names = {"forward": OPUS.format(language, pivot), "back": OPUS.format(pivot, language)}
         return {**given, **{way: name for way, name in names.items() if given.get(way) is None}}
 
     @model_validator(mode="after")
     def _check_pivot(self) -> Self:
-        if self.source == self.pivot:
+        if self.language == self.pivot:
             raise ValueError(f"a pivot other than the language of the texts; both are {self.pivot!r}")
         return self
