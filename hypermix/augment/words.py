@@ -72,7 +72,7 @@ class Words:
         before, after = self.gaps[place : place + 2]
         if place == 0:
             gap = before + _LEADING.sub("", after)
-        elif after and not after[0].isspace():
+        elif not after[:1].isspace():
             gap = before.rstrip() + after
         else:
             gap = _DOUBLE_SPACE.sub(r"\1", before + after)

@@ -31,15 +31,23 @@ class MaskedModel:
         if self._tokenizer.mask_token_id is None:
             raise AugmentError(f"{folder}: its tokenizer has no mask; name a masked language model such as BERT")
         self._top = top
+        self._around = self._find_ends()
         longest = getattr(self._model.config, "max_position_embeddings", None) or self._tokenizer.model_max_length
         # RoBERTa's positions begin behind its padding.
-        self._room = min(longest, self._tokenizer.model_max_length) - self._tokenizer.num_special_tokens_to_add() - 3
+        self._room = min(longest, self._tokenizer.model_max_length) - sum(map(len, self._around)) - 3
         tokens = self._tokenizer.convert_ids_to_tokens(range(self._model.config.vocab_size))
         self._tokens = [token or "" for token in tokens]
         special = set(self._tokenizer.all_special_ids)
         marks = next((mark for mark in _STARTS if sum(token.startswith(mark) for token in self._tokens) > 1), None)
         self._first = self._allowed(special, None)
         self._inner = self._allowed(special, marks)
+
+    def _find_ends(self) -> tuple[list[int], list[int]]:
+        """Return the special tokens that stand before and after every text."""
+        probe = self._tokenizer("a", return_special_tokens_mask=True)
+        ids, special = list(probe["input_ids"]), list(probe["special_tokens_mask"])
+        first, last = special.index(0), len(ids) - special[::-1].index(0)
+        return ids[:first], ids[last:]
 
     def _allowed(self, special: set[int], mark: str | None) -> torch.Tensor:
         """Return which tokens are whole words: of those that begin with a mark, or of all but inner pieces."""
@@ -57,9 +65,9 @@ class MaskedModel:
         room = self._room - 1
         left = before[-max(room // 2, room - len(after)) :] if before else []
         right = after[: room - len(left)]
-        middle = self._tokenizer.mask_token_id
-        ids = self._tokenizer.build_inputs_with_special_tokens([*left, middle, *right])
-        at = ids.index(middle, ids.index(left[0]) + len(left) if left else 0)
+        first, last = self._around
+        ids = [*first, *left, self._tokenizer.mask_token_id, *right, *last]
+        at = len(first) + len(left)
         with torch.inference_mode():
             logits = self._model(input_ids=torch.tensor([ids])).logits[0, at].double()
         spaced = start > 0 and text[start - 1].isspace()
