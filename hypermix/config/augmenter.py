@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from hypermix.config.augmenter_base import Augmenter
-from hypermix.config.augmenter_offline import Backtranslate, Contextual, Eda
-from hypermix.config.setting import Name, setting
+from hypermix.config.setting import Name, Settings, setting
+
+
+class Augmenter(Settings):
+    """What every augmenter has."""
+
+    draw: Literal["trial", "data_seed"] = setting(
+        "trial",
+        "augment",
+        "`trial` makes new rows for each trial; with `data_seed` the trials of a data seed share them.",
+    )
 
 
 class NoAugmentation(Augmenter):
@@ -60,8 +68,13 @@ class Gpt3Mix(Augmenter):
         "`labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
     )
     votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
-    sampling: Literal["uniform"] = setting(
-        "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
+    sampling: Literal["uniform", "balanced", "closest", "furthest"] = setting(
+        "uniform",
+        "augment",
+        "How the rows of a prompt are drawn, always without replacement. `uniform`: from all labels alike. "
+        "`balanced`: as many of each label; if the labels do not divide them, the rest are of labels that are drawn. "
+        "`closest`, `furthest`: one alike, the others by the softmax of the similarity of their sentence embeddings to "
+        "it, or of its negative.",
     )
     max_tokens: int = setting(100, "augment", "The longest answer.", unit="tokens", ge=1)
     temperature: float = setting(1.0, "augment", "Sampling temperature.", ge=0.0, le=2.0)
@@ -77,9 +90,3 @@ class Gpt3Mix(Augmenter):
         if self.label_source is not None and self.labels != wanted:
             raise ValueError(f"labels: {wanted} beside label_source: {self.label_source}; labels is {self.labels}")
         return self
-
-
-AnyAugmenter = Annotated[
-    NoAugmentation | Duplicate | Shuffle | Real | Eda | Contextual | Backtranslate | Gpt3Mix,
-    Field(discriminator="method"),
-]

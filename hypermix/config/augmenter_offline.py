@@ -1,4 +1,4 @@
-"""The settings of the augmenters that rewrite real rows without asking a language model."""
+"""The settings of the augmenters that rewrite real rows, most of them without asking a language model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from hypermix.config.augmenter_base import Augmenter
-from hypermix.config.setting import setting
+from hypermix.config.augmenter import Augmenter
+from hypermix.config.setting import Name, setting
 from hypermix.packages import has_wordnet
 
 OPUS = "Helsinki-NLP/opus-mt-{}-{}"
 """The models of the hub that translate from one language to another."""
 
-_CODE = r"^[A-Za-z0-9_-]{2,20}$"
+_LANGUAGE = r"^[\w ()-]{2,40}$"
+_LANGUAGES = {"marian": {"language": "en", "pivot": "de"}, "llm": {"language": "English", "pivot": "German"}}
 
 
 class Rewriting(Augmenter):
@@ -99,15 +100,33 @@ class Contextual(Rewriting):
     top_k: int = setting(100, "augment", "How many of the likeliest words are drawn from.", unit="words", ge=2)
 
 
+def local_models(augmenter: Augmenter) -> dict[str, str]:
+    """Return the models that run here for an augmenter, by the settings that name them."""
+    named = {name: getattr(augmenter, name, None) for name in ("model", "forward", "back")}
+    return {name: model for name, model in named.items() if model is not None}
+
+
 class Backtranslate(Rewriting):
     """Texts translated into another language and back, by draws, so that several rows of one text differ."""
 
     method: Literal["backtranslate"] = setting(..., "augment", "The kind of augmenter.")
-    by: Literal["marian"] = setting(
-        "marian", "augment", "Who translates. `marian`: two translation models that run here."
+    by: Literal["marian", "llm"] = setting(
+        "marian",
+        "augment",
+        "Who translates. `marian`: two translation models that run here. `llm`: the language model, in two calls.",
     )
-    language: str = setting("en", "augment", "The language of the texts, as models name it.", pattern=_CODE)
-    pivot: str = setting("de", "augment", "The language to go over, as models name it.", pattern=_CODE)
+    llm: Name | None = setting(
+        None, "augment", "The name of the language model with `by: llm`, a key of `llms`; else null."
+    )
+    language: str | None = setting(
+        None,
+        "augment",
+        "The language of the texts: as models name it, or in a word with `by: llm`. null: `en`, `English`.",
+        pattern=_LANGUAGE,
+    )
+    pivot: str | None = setting(
+        None, "augment", "The language to go over, named in the same way. null: `de`, `German`.", pattern=_LANGUAGE
+    )
     forward: str | None = setting(
         None,
         "augment",
@@ -125,19 +144,34 @@ class Backtranslate(Rewriting):
         None, "augment", "A commit, branch or tag of the hub; null for its main branch.", min_length=1
     )
     temperature: float = setting(0.9, "augment", "Sampling temperature of both translations.", gt=0.0, le=2.0)
+    top_p: float = setting(
+        1.0, "augment", "Share of the probability that tokens are sampled from with `by: llm`.", gt=0.0, le=1.0
+    )
+    frequency_penalty: float = setting(
+        0.0, "augment", "Penalty on tokens that the answer already has with `by: llm`.", ge=-2.0, le=2.0
+    )
+    max_tokens: int = setting(100, "augment", "The longest translation with `by: llm`.", unit="tokens", ge=1)
 
     @model_validator(mode="before")
     @classmethod
     def _name_models(cls, given: Any) -> Any:
         """Name the models, so that the slice tells them."""
-        if not isinstance(given, Mapping):
-            return given
-        language, pivot = (given.get(name, cls.model_fields[name].default) for name in ("language", "pivot"))
-        names = {"forward": OPUS.format(language, pivot), "back": OPUS.format(pivot, language)}
-        return {**given, **{way: name for way, name in names.items() if given.get(way) is None}}
+        by = given.get("by", "marian") if isinstance(given, Mapping) else None
+        if not isinstance(by, str) or by not in _LANGUAGES:
+            return given  # told later
+        told = {**given, **{name: way for name, way in _LANGUAGES[by].items() if given.get(name) is None}}
+        if by == "llm":
+            return told
+        there, back = OPUS.format(told["language"], told["pivot"]), OPUS.format(told["pivot"], told["language"])
+        return {**told, **{way: name for way, name in (("forward", there), ("back", back)) if told.get(way) is None}}
 
     @model_validator(mode="after")
-    def _check_pivot(self) -> Self:
+    def _check_together(self) -> Self:
+        if (self.by == "llm") != (self.llm is not None):
+            raise ValueError("llm, a key of llms, beside by: llm, and there alone")
+        models = (self.forward, self.back, self.forward_revision, self.back_revision)
+        if self.by == "llm" and any(model is not None for model in models):
+            raise ValueError("forward, back and their revisions beside by: marian alone")
         if self.language == self.pivot:
             raise ValueError(f"a pivot other than the language of the texts; both are {self.pivot!r}")
         return self

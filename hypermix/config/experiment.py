@@ -9,10 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hypermix.config.augmenter_llm import Custom, Template
 from hypermix.config.check import EXPORTED
 from hypermix.config.model import Config, SeedPlan
+from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
+from hypermix.plugins import plugin_version
 from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 
@@ -143,10 +146,19 @@ def subsample_slice(config: Config) -> str:
 def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     """Return what `augment` may see of the config, as canonical JSON.
 
-    The words of a prompt and the language model are in it for the augmenters that use them alone.
+    The words of a prompt and the language model are in it for the augmenters that use them alone. The text of a
+    template stands in it in place of the name of its file, and for an augmenter of a package the package's version.
+
+    Raises:
+        ConfigError: If a template cannot be read.
+        AugmentError: If an augmenter's package is not installed.
     """
     chosen = config.augmenters[augmenter]
     parts: dict[str, Any] = {"augmenter": _of_stage(chosen, "augment")}
+    if isinstance(chosen, Template):
+        parts["augmenter"]["template"] = read_template(chosen.template)
+    if isinstance(chosen, Custom):
+        parts["package"] = plugin_version(chosen.name)
     llm = getattr(chosen, "llm", None)
     if llm is not None:
         parts["task"] = _of_stage(config.datasets[dataset], "augment")

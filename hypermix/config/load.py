@@ -11,13 +11,15 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hypermix.config.augmenter import AnyAugmenter
+from hypermix.config.augmenter_offline import local_models
+from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset, FileDataset
 from hypermix.config.llm import AnyLlm, HostedLlm
 from hypermix.config.model import Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
+from hypermix.config.template import find_faults, template_files
 from hypermix.errors import ConfigError, accepted
 from hypermix.files import is_url
 from hypermix.packages import is_path
@@ -81,7 +83,7 @@ def check_files(config: Config) -> None:
     """Check that the user's own files are there, so that no hour is spent before a job misses one.
 
     Raises:
-        ConfigError: With one line for each file or folder that is missing.
+        ConfigError: With one line for each file or folder that is missing, or each template that has a fault.
     """
     named = {
         f"datasets.{name}.{split}": path
@@ -96,11 +98,12 @@ def check_files(config: Config) -> None:
         named |= {
             f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
+    named |= template_files(config)
     named |= {
-        f"augmenters.{name}.{key}": path
+        f"augmenters.{name}.{key}": model
         for name, augmenter in config.augmenters.items()
-        for key in ("model", "forward", "back")
-        if isinstance(path := getattr(augmenter, key, None), str) and is_path(path)
+        for key, model in local_models(augmenter).items()
+        if is_path(model)
     }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
@@ -109,6 +112,9 @@ def check_files(config: Config) -> None:
     if missing:
         here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
         raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
+    faults = [f"  {fault}" for fault in find_faults(config)]
+    if faults:
+        raise ConfigError("\n".join(["the config names prompt templates with faults:", *faults]))
 
 
 def _key_files(config: Config) -> dict[str, str]:

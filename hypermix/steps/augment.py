@@ -12,7 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import backtranslate, contextual, control, eda, gpt3mix
+from hypermix.augment import (
+    attributed,
+    backtranslate,
+    conditional,
+    contextual,
+    control,
+    cotam,
+    custom,
+    eda,
+    gpt3mix,
+    paraphrase,
+    promptmix,
+    template,
+)
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.tools import NO_TOOLS, Tools
@@ -24,6 +37,7 @@ from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
+from hypermix.steps.embedding import embed_texts
 from hypermix.steps.further import read_further
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
@@ -31,7 +45,20 @@ from hypermix.steps.rewriter import open_tools
 from hypermix.steps.rows import Rows
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix, eda, contextual, backtranslate)
+METHODS = (
+    control,
+    gpt3mix,
+    paraphrase,
+    conditional,
+    attributed,
+    promptmix,
+    cotam,
+    template,
+    custom,
+    eda,
+    contextual,
+    backtranslate,
+)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -64,7 +91,9 @@ def run(
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
         augmenter = work.build(takes, tools)
-        words = _check_words(client, work.task, parts["augmenter"]) if client else None
+        # Other methods read no label word from tokens.
+        scored = client is not None and parts["augmenter"]["method"] == "gpt3mix"
+        words = _check_words(client, work.task, parts["augmenter"]) if client and scored else None
         draw = Rows(augmenter, None, client).make()
     refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
@@ -113,7 +142,7 @@ class Work:
     def build(self, takes: Abilities | None, tools: Tools = NO_TOOLS) -> Augmenter:
         """Return the augmenter, for a language model with these abilities, or with tools that work here."""
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further, tools)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, embed_texts, tools)
         return AUGMENTERS.get(settings["method"])(settings, material)
 
 

@@ -11,7 +11,19 @@ from pathlib import PurePosixPath
 
 from tests.architecture.source import Function, Rule, Source, called, functions, imported, public
 
-LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files", "hub")
+LEAVES = (
+    "errors",
+    "hashing",
+    "seeding",
+    "registry",
+    "packages",
+    "records",
+    "tables",
+    "files",
+    "hub",
+    "plugins",
+    "templates",
+)
 _INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "rewrite", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -24,10 +36,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tables": ("errors",),
     "files": ("errors", "hashing", "tables"),
     "hub": ("errors", "packages"),
+    "plugins": ("errors",),
+    "templates": ("errors",),
     "config": LEAVES,
     "data": LEAVES,
     "llm": LEAVES,
-    "augment": ("errors", "hashing", "seeding", "registry", "records"),
+    "augment": ("errors", "hashing", "seeding", "registry", "records", "plugins", "templates"),
     "classify": LEAVES,
     "rewrite": LEAVES,
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),

@@ -8,6 +8,7 @@ from secrets import token_hex
 from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
@@ -84,9 +85,8 @@ def llm_files(wildcards):
 
 def rewriter_files(wildcards):
     """Name the files of the models that rewrite texts for an augmenter."""
-    augmenter = CONFIG.augmenters[wildcards.augmenter]
-    models = [getattr(augmenter, name, None) for name in ("model", "forward", "back")]
-    return [file for model in models if model for file in model_files(model)]
+    models = local_models(CONFIG.augmenters[wildcards.augmenter])
+    return [file for model in models.values() for file in model_files(model)]
 
 
 def whole_splits(wildcards):

@@ -296,6 +296,8 @@ def _check_source(config: Config, asked: Asked, augmenter: str, takes: Abilities
             AUGMENTERS.get(settings["method"])(settings, Material([], worded, 0, takes))
         except AugmentError as error:
             return read_error(about, error)
+    if settings["method"] != "gpt3mix":
+        return Finding("ok", about, f"method: {settings['method']} is possible with {asked.name}")
     source = name_source(settings)
     return Finding("ok", about, f"label_source: {source} is possible with {asked.name}")
 
