@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hypermix.config.augmenter_llm import Custom, Template
-from hypermix.config.check import EXPORTED
+from hypermix.config.check import BOUNDS, EXPORTED
 from hypermix.config.model import Config, SeedPlan
 from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
@@ -131,6 +131,11 @@ def baselines(config: Config) -> list[str]:
         return list(config.report.baselines)
     methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
     return [name for wanted in ("none", "duplicate") for name, method in methods.items() if method == wanted]
+
+
+def bounds(config: Config) -> list[str]:
+    """Return the names of the augmenters that show what can be gained or lost at most."""
+    return [name for name, augmenter in config.augmenters.items() if augmenter.method in BOUNDS]
 
 
 def prepare_slice(config: Config, dataset: str) -> str:

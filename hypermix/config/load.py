@@ -96,7 +96,9 @@ def check_files(config: Config) -> None:
     local = {name: llm for name, llm in config.llms.items() if not isinstance(llm, HostedLlm)}
     for section, models in (("llms", local), ("classifiers", config.classifiers)):
         named |= {
-            f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
+            f"{section}.{name}.model": str(Path(model).expanduser()) if model.startswith("~") else model
+            for name, variant in models.items()
+            if is_path(model := variant.model)
         }
     named |= template_files(config)
     named |= {

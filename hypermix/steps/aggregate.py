@@ -27,6 +27,7 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
+from hypermix.steps.unlike import unlike_runs
 
 _KINDS = ("metrics", "synthetic", "receipt", "profile")
 _SHOWN_STALE = 3
@@ -52,9 +53,11 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
     summary = _in_order(summarize(runs, level), config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha), config)
+    bounds = experiment.bounds(config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
     methods = {name: config.augmenters[name].method for name in baselines}
-    verdict = judge(comparisons, summary, baselines, config.report.alpha, level, methods)
+    asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     paid = _join_shared(receipts[receipts["llm"].notna()], config)
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(paid)}
@@ -93,6 +96,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
             *_short_classes(provenance),
             *_shortfalls(receipts),
             *_word_problems(provenance),
+            *unlike_runs(provenance[path] for path in inputs["metrics"]),
         ],
     )
     write_text(outputs["report"], render(data))
