@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hypermix.config.augmenter import asked_llm
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
@@ -108,6 +109,12 @@ def check_files(config: Config) -> None:
         if relabel is not None and relabel.by == "classifier" and is_path(relabel.model)
     }
     named |= template_files(config)
+    named |= {
+        f"augmenters.{name}.{key}": model
+        for name, augmenter in config.augmenters.items()
+        for key, model in local_models(augmenter).items()
+        if is_path(model)
+    }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
     keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}

@@ -15,10 +15,13 @@ from typing import Any
 from hypermix import tables
 from hypermix.augment import (
     attributed,
+    backtranslate,
     conditional,
+    contextual,
     control,
     cotam,
     custom,
+    eda,
     gpt3mix,
     paraphrase,
     promptmix,
@@ -26,6 +29,7 @@ from hypermix.augment import (
 )
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.relabel import name_scored, relabel
+from hypermix.augment.tools import Tools
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -34,16 +38,29 @@ from hypermix.llm.client import Client
 from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
-from hypermix.steps.embedding import embed_texts
 from hypermix.steps.further import read_further
 from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
+from hypermix.steps.rewriter import open_tools
 from hypermix.steps.rows import Rows, Sieve
 from hypermix.steps.sieve import open_filter
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix, paraphrase, conditional, attributed, promptmix, cotam, template, custom)
+METHODS = (
+    control,
+    gpt3mix,
+    paraphrase,
+    conditional,
+    attributed,
+    promptmix,
+    cotam,
+    template,
+    custom,
+    eda,
+    contextual,
+    backtranslate,
+)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -73,9 +90,10 @@ def run(
     started = time.perf_counter()
     work = open_work(keys, slice_json, inputs)
     parts, labels = work.parts, work.drawn["labels"]
+    tools, rewriter = open_tools(parts["augmenter"], runtime)
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = work.build(takes, offline=bool(runtime["offline"]))
+        augmenter = work.build(takes, tools, offline=bool(runtime["offline"]))
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
         draw = Rows(augmenter, work.sieve(), client).make()
     refuse_mixed(draw.rows)
@@ -90,6 +108,8 @@ def run(
         )
     model = dict(client.llm.identity) if client else None
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
+    if rewriter:
+        more["rewriter"] = rewriter
     if takes is not None:
         more["abilities"] = asdict(takes)
     other = parts["augmenter"].get("relabel")
@@ -129,15 +149,16 @@ class Work:
     further: Sequence[Example]
     tested: Path | None
 
-    def build(self, takes: Abilities | None, *, offline: bool) -> Augmenter:
+    def build(self, takes: Abilities | None, tools: Tools, *, offline: bool) -> Augmenter:
         """Return the augmenter.
 
         Args:
             takes: What the language model takes that it asks; None if it asks none.
+            tools: What computes here for it.
             offline: Whether no hub is asked for the encoder of a classifier.
         """
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further, embed_texts)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, tools)
         augmenter = AUGMENTERS.get(settings["method"])(settings, material)
         other = settings.get("relabel")
         if other is None:

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
 from hypermix.config.augmenter import asked_llm
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
@@ -71,7 +72,7 @@ def model_files(model):
     path = Path(model).expanduser()
     if path.is_dir():
         return sorted(
-            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
+            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".spm", ".txt"}
         )
     return [str(path)] if path.is_file() else []
 
@@ -83,6 +84,12 @@ def llm_files(wildcards):
     llm = CONFIG.llms[name] if name else None
     asked = model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
     return [*asked, *(encoder_files(relabel.model) if relabel and relabel.by == "classifier" else [])]
+
+
+def rewriter_files(wildcards):
+    """Name the files of the models that rewrite texts for an augmenter."""
+    models = local_models(CONFIG.augmenters[wildcards.augmenter])
+    return [file for model in models.values() for file in model_files(model)]
 
 
 def whole_splits(wildcards):
