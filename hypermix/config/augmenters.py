@@ -16,12 +16,16 @@ from hypermix.config.augmenter_llm import (
     PromptMix,
     Template,
 )
+from hypermix.config.augmenter_offline import Backtranslate, Contextual, Eda
 
 AnyAugmenter = Annotated[
     NoAugmentation
     | Duplicate
     | Shuffle
     | Real
+    | Eda
+    | Contextual
+    | Backtranslate
     | Gpt3Mix
     | Paraphrase
     | Conditional

@@ -11,6 +11,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hypermix.config.augmenter import asked_llm
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
@@ -96,9 +98,23 @@ def check_files(config: Config) -> None:
     local = {name: llm for name, llm in config.llms.items() if not isinstance(llm, HostedLlm)}
     for section, models in (("llms", local), ("classifiers", config.classifiers)):
         named |= {
-            f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
+            f"{section}.{name}.model": str(Path(model).expanduser()) if model.startswith("~") else model
+            for name, variant in models.items()
+            if is_path(model := variant.model)
         }
+    relabels = {name: getattr(augmenter, "relabel", None) for name, augmenter in config.augmenters.items()}
+    named |= {
+        f"augmenters.{name}.relabel.model": relabel.model
+        for name, relabel in relabels.items()
+        if relabel is not None and relabel.by == "classifier" and is_path(relabel.model)
+    }
     named |= template_files(config)
+    named |= {
+        f"augmenters.{name}.{key}": model
+        for name, augmenter in config.augmenters.items()
+        for key, model in local_models(augmenter).items()
+        if is_path(model)
+    }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
     keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}
@@ -114,7 +130,7 @@ def check_files(config: Config) -> None:
 def _key_files(config: Config) -> dict[str, str]:
     """Return the key files of the language models that the experiment asks; a variable is read by the job alone."""
     used = augmenters_in_use(config.augmenters, config.only, config.except_)
-    asked = [getattr(config.augmenters[name], "llm", None) for name in used]
+    asked = [asked_llm(config.augmenters[name]) for name in used]
     return {
         name: llm.key.file
         for name, llm in config.llms.items()

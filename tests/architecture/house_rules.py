@@ -24,7 +24,7 @@ LEAVES = (
     "plugins",
     "templates",
 )
-_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "stats", "report")
+_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "rewrite", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "llm": LEAVES,
     "augment": ("errors", "hashing", "seeding", "registry", "records", "plugins", "templates"),
     "classify": LEAVES,
+    "rewrite": LEAVES,
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),
     "report": (*LEAVES, "stats"),
     "steps": _INNER,
@@ -68,8 +69,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
-    "torch": ("classify", "llm"),
+    "torch": ("classify", "llm", "rewrite"),
     "openai": ("llm",),
+    "py3langid": ("augment",),
+    "wn": ("rewrite",),
     "setfit": ("classify",),
     "xllamacpp": ("llm",),
 }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hypermix.augment.base import Material, Slot
 from hypermix.augment.sampling import Sampler, in_turn
+from hypermix.augment.tools import Tools
 from hypermix.errors import AugmentError
 from hypermix.records import Example, Task
 
@@ -28,7 +29,7 @@ def on_a_line(texts: Sequence[str]) -> NDArray[np.floating[Any]]:
 
 
 def material(rows: list[Example] = ROWS, seed: int = 5) -> Material:
-    return Material(rows, TASK, seed, embed=on_a_line)
+    return Material(rows, TASK, seed, tools=Tools(embed=on_a_line))
 
 
 def numbers(sampler: Sampler, slot: Slot) -> list[int]:
@@ -151,7 +152,7 @@ def test_embeddings_are_made_once_and_for_similarity_alone() -> None:
         made.append(len(texts))
         return on_a_line(texts)
 
-    rows = Material(ROWS, TASK, 1, embed=embed)
+    rows = Material(ROWS, TASK, 1, tools=Tools(embed=embed))
     for way in ("uniform", "balanced"):
         Sampler(rows, 3, way).pick(Slot(0, 0))
     assert not made
@@ -170,7 +171,7 @@ def test_many_rows_need_no_table_of_pairs() -> None:
 
 
 def test_rows_without_meaning_are_drawn_all_the_same() -> None:
-    rows = Material(ROWS, TASK, 1, embed=lambda texts: np.zeros((len(texts), 4)))
+    rows = Material(ROWS, TASK, 1, tools=Tools(embed=lambda texts: np.zeros((len(texts), 4))))
     assert len({example.id for example in Sampler(rows, 30, "closest").pick(Slot(0, 0))}) == 30
 
 

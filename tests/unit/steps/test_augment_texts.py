@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hypermix.augment.base import Slot
+from hypermix.augment.tools import Tools
 from hypermix.files import read_table
 from hypermix.steps.augment import open_work
 from hypermix.steps.embedding import embed_texts
@@ -92,5 +93,5 @@ def test_similar_rows_are_shown_together(make_chain: MakeChain) -> None:
 
     slice_json = experiment.augment_slice(chain.config, "toy", "one")
     work = open_work(words(key, AUGMENTATION), slice_json, {"train": chain.drawn(key)["train"]})
-    (request,) = plan(work.build(None), Slot(0, 0))
+    (request,) = plan(work.build(None, Tools(embed=embed_texts), offline=True), Slot(0, 0))
     assert sum(example.text in request.body["prompt"] for example in work.examples) == 2
