@@ -63,12 +63,15 @@ class LineReader:
         return (STOP,)
 
     def read(self, answer: str, prompt: str) -> list[Parsed]:  # noqa: ARG002 - its end does not matter
-        """Read the line; of a quotation, up to the last quote."""
+        """Read the line; of a quotation, up to the quote that closes it.
+
+        That is the last one, unless the quotes go in pairs and the line goes on: then it was not closed.
+        """
         lines = [line for line in _lines(answer) if line]
         if not lines:
             return []
         text = lines[0]
-        if self.quoted and '"' in text:
+        if self.quoted and (text.count('"') % 2 == 1 or text.endswith('"')):
             text = text.rpartition('"')[0].strip()
             return [_plain(text)]
         return [_plain(unquote(text))]

@@ -121,6 +121,9 @@ def test_an_empty_item_keeps_its_place() -> None:
     [
         ('a fine film"', 'is: "', "a fine film"),
         ('he said "no" twice" and so on', 'is: "', 'he said "no" twice'),
+        ('The movie "Gone" is fine', 'is: "', 'The movie "Gone" is fine'),
+        ('The movie "Gone" is fine" and', 'is: "', 'The movie "Gone" is fine'),
+        ('5" tall"', 'is: "', '5" tall'),
         ("no quote at all", 'is: "', "no quote at all"),
         ("\n\n  first\nsecond", "", "first"),
         ("<think>hm</think> done", "", "done"),
