@@ -101,12 +101,13 @@ def find_fault(text: str, more: Mapping[str, Any] | None = None) -> str | None:
     known = {**VARIABLES, **(more or {})}
     try:
         tree = _environment().parse(text)
+        used = sorted(meta.find_undeclared_variables(tree))
     except TemplateSyntaxError as error:
         return _word(error)
     joined = next(tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)), None)
     if joined is not None:
         return f"line {joined.lineno}: a template reads no other files; write it in one"
-    for name in sorted(meta.find_undeclared_variables(tree)):
+    for name in used:
         if name not in known:
             return f"{_line_of(tree, name)}unknown variable {name!r}; {accepted(name, known)}"
     for chat in (False, True):

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot
+from hypermix.augment.conditional import quotation_reader
 from hypermix.augment.desk import Asked, Desk, cut
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.lexicon import check_words
-from hypermix.augment.reader import LineReader, NumberedReader, Reader
+from hypermix.augment.reader import NumberedReader
 from hypermix.augment.template import label_in_turn
 from hypermix.augment.texts import Failure, Texts, Wanted, packaged_template
 from hypermix.records import Completion, Example, Request
@@ -43,7 +44,12 @@ class DrawnAttributes:
     @property
     def most_requests(self) -> int:
         """One a try for each attribute whose values are asked for."""
-        return _TRIES * sum(not values for values in self.given.values())
+        return _TRIES * self.usual_requests
+
+    @property
+    def usual_requests(self) -> int:
+        """One for each of these attributes."""
+        return sum(not values for values in self.given.values())
 
     def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - values are short whatever the row is
         """Return a list of values."""
@@ -81,9 +87,11 @@ class DrawnAttributes:
         """Read at least two values; one would be the same for all rows."""
         prompt = "" if desk.abilities.chat else "1."
         items = NumberedReader(self.count).read(cut(answer.text, self._stop(desk)), prompt)
-        texts = [item.text for item in items if item.text and len(item.text) <= _LONGEST_VALUE]
-        found = list({text.casefold(): text for text in reversed(texts)}.values())[::-1]
-        return found if len(found) > 1 else []
+        found: dict[str, str] = {}
+        for item in items:
+            if item.text and len(item.text) <= _LONGEST_VALUE:
+                found.setdefault(item.text.casefold(), item.text)
+        return list(found.values()) if len(found) > 1 else []
 
 
 @AUGMENTERS.register("attributed")
@@ -95,5 +103,5 @@ def build_attributed(settings: Mapping[str, Any], material: Material) -> Augment
     """
     check_words(material.task, chat=True)
     composer = DrawnAttributes(settings["attributes"], settings["values"])
-    reader: Reader = LineReader(quoted=True) if settings["per_call"] == 1 else NumberedReader(settings["per_call"])
-    return Texts(Desk(material, settings), composer, packaged_template("attributed"), reader)
+    desk = Desk(material, settings)
+    return Texts(desk, composer, packaged_template("attributed"), quotation_reader(desk))

@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.records import Abilities, Example, SyntheticRow, Task
@@ -37,8 +34,7 @@ class Material:
         seed: The data seed or trial seed of the draw.
         abilities: What the endpoint takes; None where no language model is asked.
         further: The rows of train that were not drawn, in their order; empty but for the method `real`.
-        embed: Embeds texts, (n_texts, width); it may be slow to start. None where nobody embeds.
-        tools: What computes here for methods that rewrite texts without a language model.
+        tools: What computes here for it, other than a language model.
     """
 
     examples: Sequence[Example]
@@ -46,7 +42,6 @@ class Material:
     seed: int
     abilities: Abilities | None = None
     further: Sequence[Example] = ()
-    embed: Callable[[Sequence[str]], NDArray[np.floating[Any]]] | None = None
     tools: Tools = NO_TOOLS
 
 

@@ -34,6 +34,12 @@ class EachLabel(Plain):
         return Wanted({"examples": desk.show(shown), "label": desk.show_label(label)}, shown, label, "asked")
 
 
+def quotation_reader(desk: Desk) -> Reader:
+    """Return the reader of a list, or of one text, whose quotation a prompt to go on with opens."""
+    count = desk.settings["per_call"]
+    return NumberedReader(count) if count > 1 else LineReader(quoted=not desk.abilities.chat)
+
+
 @AUGMENTERS.register("conditional")
 def build_conditional(settings: Mapping[str, Any], material: Material) -> Augmenter:
     """Make the augmenter that asks for texts of a label.
@@ -44,6 +50,6 @@ def build_conditional(settings: Mapping[str, Any], material: Material) -> Augmen
     desk = Desk(material, settings)
     check_words(material.task, chat=True)
     check_candidates(desk)
-    reader: Reader = LineReader(quoted=True) if settings["per_call"] == 1 else NumberedReader(settings["per_call"])
+    reader = quotation_reader(desk)
     sampler = Sampler(material, settings["examples"], settings["sampling"])
     return Texts(desk, EachLabel(sampler), packaged_template("conditional"), reader)

@@ -31,8 +31,13 @@ class TwoLabels(Plain):
     """Composes a call for each label in turn, mixed with another one."""
 
     def compose(self, desk: Desk, call: Slot) -> Dialogue[Wanted | Failure]:
-        """Draw the other label, the shares and the examples of all labels."""
+        """Draw the other label, the shares and the examples of all labels.
+
+        Raises:
+            AugmentError: If a description is of no label.
+        """
         yield from ()
+        refuse_labels([*desk.settings["descriptions"]], desk.task, "descriptions")
         label, labels = label_in_turn(desk, call), desk.task.labels
         generator = child_generator(desk.material.seed, ("promptmix", *call))
         other = generator.choice([one for one in labels if one != label])
@@ -68,10 +73,9 @@ def build_promptmix(settings: Mapping[str, Any], material: Material) -> Augmente
     """Make the augmenter that mixes labels.
 
     Raises:
-        AugmentError: If there are no two labels, two share a word, or a description is of none.
+        AugmentError: If there are no two labels, or two share a word.
     """
     check_words(material.task, chat=True)
-    refuse_labels([*settings["descriptions"]], material.task, "descriptions")
     if len(material.task.labels) < 2:
         raise AugmentError("promptmix mixes two labels, and the dataset has only one; leave it out")
     reader = NumberedReader(settings["per_call"])

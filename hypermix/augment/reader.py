@@ -62,13 +62,13 @@ class LineReader:
         """The end of the line."""
         return (STOP,)
 
-    def read(self, answer: str, prompt: str) -> list[Parsed]:
+    def read(self, answer: str, prompt: str) -> list[Parsed]:  # noqa: ARG002 - its end does not matter
         """Read the line; of a quotation, up to the last quote."""
         lines = [line for line in _lines(answer) if line]
         if not lines:
             return []
         text = lines[0]
-        if self.quoted and prompt and '"' in text:
+        if self.quoted and '"' in text:
             text = text.rpartition('"')[0].strip()
             return [_plain(text)]
         return [_plain(unquote(text))]
@@ -97,8 +97,10 @@ class NumberedReader:
     def read(self, answer: str, prompt: str) -> list[Parsed]:
         """Read the lines whose numbers follow each other; the prompt may hold the first number."""
         opened = re.search(r"(?:^|\n)[ \t]*+(1[.):])[ \t]*+$", prompt[-20:])
+        repeated = _NUMBER.match(answer)  # some models write it again
+        begun = opened and not (repeated and int(repeated[1]) == 1)
         found: list[str] = []
-        for line in _lines(f"{opened[1]} {answer}" if opened else answer):
+        for line in _lines(f"1. {answer}" if begun else answer):
             numbered = _NUMBER.match(line)
             if numbered and int(numbered[1]) == len(found) + 1 and len(found) < self.count:
                 found.append(unquote(numbered[2].strip()))

@@ -115,9 +115,10 @@ class Sampler:
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:
-        if self.material.embed is None:
+        embed = self.material.tools.embed
+        if embed is None:
             raise AugmentError(f"sampling: {self.way} needs embeddings of the rows, and there are none")
-        found = np.asarray(self.material.embed([example.text for example in self.material.examples]), dtype=np.float32)
+        found = np.asarray(embed([example.text for example in self.material.examples]), dtype=np.float32)
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         return (found / np.where(lengths > 0.0, lengths, 1.0)).astype(np.float32)
 

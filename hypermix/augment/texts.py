@@ -61,6 +61,10 @@ class Composer(Protocol):
     def most_requests(self) -> int:
         """The most requests before that of the texts."""
 
+    @property
+    def usual_requests(self) -> int:
+        """Those that there are if each answer can be used."""
+
     def rehearse(self, example: Example, turn: int) -> str:
         """Return an answer to one of those requests, for a row like this one."""
 
@@ -73,6 +77,11 @@ class Plain:
 
     @property
     def most_requests(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def usual_requests(self) -> int:
         """None."""
         return 0
 
@@ -114,7 +123,7 @@ class Texts:
 
     def rehearse(self, example: Example, turn: int) -> str:
         """Return an answer in the form that is wanted."""
-        if turn < self.composer.most_requests:
+        if turn < self.composer.usual_requests:
             return self.composer.rehearse(example, turn)
         return self.reader.write(example, self._per_call)
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 Synonyms = Callable[[str], Sequence[str]]
 """Returns words of like meaning for a word in lower case, in an order that does not change; none for one unknown."""
+
+Embed = Callable[[Sequence[str]], NDArray[np.floating[Any]]]
+"""Embeds texts, (n_texts, width); it may be slow to start."""
 
 Translate = Callable[[str, int], str]
 """Translates a text into another language and back, by draws from a seed."""
@@ -30,6 +36,7 @@ class Fill(Protocol):
 class Tools:
     """The tools of one augmentation; None is what its method has no use for."""
 
+    embed: Embed | None = None
     synonyms: Synonyms | None = None
     fill: Fill | None = None
     translate: Translate | None = None

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, JsonValue, model_validator
 
-from hypermix.config.augmenter import Augmenter
+from hypermix.config.augmenter import Making, Sifted
+from hypermix.config.filter import Relabel
 from hypermix.config.setting import Name, setting
 from hypermix.errors import accepted
 from hypermix.plugins import GROUP, plugin_names
@@ -27,11 +28,10 @@ def _check_plugin(name: str) -> str:
     return name
 
 
-class Asking(Augmenter):
+class Asking(Making):
     """What all augmenters have that ask for texts."""
 
     llm: Name = setting(..., "augment", "The name of the language model, a key of `llms`.")
-    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
     max_tokens: int = setting(
         100, "augment", "The longest text; an answer of several may be as many times as long.", unit="tokens", ge=1
     )
@@ -40,7 +40,6 @@ class Asking(Augmenter):
     frequency_penalty: float = setting(
         0.0, "augment", "Penalty on tokens that the answer already has.", ge=-2.0, le=2.0
     )
-    attempts: int = setting(3, "augment", "How often a row is asked for until an answer can be used.", ge=1, le=100)
 
 
 class Template(Asking):
@@ -191,6 +190,11 @@ class PromptMix(Asking):
     """Texts between two labels, with stated shares (PromptMix, Sahu et al. 2023). They are meant to be relabeled."""
 
     method: Literal["promptmix"] = setting(..., "augment", "The kind of augmenter.")
+    relabel: Relabel | None = setting(
+        Relabel(by="llm"),
+        "augment",
+        "Who gives each row its label, see below: the second half of the method. null keeps that of the larger share.",
+    )
     examples: int = setting(2, "augment", "Real rows of each label in a prompt, at most.", unit="rows", ge=0)
     descriptions: dict[str, str] = setting({}, "augment", "A sentence about each label that needs one, by its name.")
     per_call: int = setting(3, "augment", _EACH, unit="texts", ge=1, le=100)
@@ -211,7 +215,7 @@ class Cotam(Asking):
     )
 
 
-class Custom(Augmenter):
+class Custom(Sifted):
     """An augmenter of an installed package, by its entry point in the group `hypermix.augmenters`."""
 
     method: Literal["custom"] = setting(..., "augment", "The kind of augmenter.")

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from hypermix.config.augmenter import Augmenter
+from hypermix.config.augmenter import Augmenter, Making
 from hypermix.config.setting import Name, setting
 from hypermix.packages import has_wordnet
 
@@ -18,10 +18,11 @@ _LANGUAGE = r"^[\w ()-]{2,40}$"
 _LANGUAGES = {"marian": {"language": "en", "pivot": "de"}, "llm": {"language": "English", "pivot": "German"}}
 
 
-class Rewriting(Augmenter):
+class Rewriting(Making):
     """What every method has that changes real rows."""
 
-    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
+    COPIES = "exact"
+
     attempts: int = setting(3, "augment", "How often a row is tried until its text has changed.", ge=1, le=100)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hypermix.config.augmenter import Sifted, asked_llm
 from hypermix.config.augmenter_llm import Custom, Template
 from hypermix.config.check import BOUNDS, EXPORTED
 from hypermix.config.model import Config, SeedPlan
@@ -22,7 +23,7 @@ from hypermix.tables import KEYS
 METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
-    "augment": 3,
+    "augment": 4,
     "train": 2,
     "evaluate": 1,
     "aggregate": 1,
@@ -164,16 +165,27 @@ def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
         parts["augmenter"]["template"] = read_template(chosen.template)
     if isinstance(chosen, Custom):
         parts["package"] = plugin_version(chosen.name)
-    llm = getattr(chosen, "llm", None)
+    llm = asked_llm(chosen)
     if llm is not None:
         parts["task"] = _of_stage(config.datasets[dataset], "augment")
         parts["llm"] = {"name": llm, **_of_stage(config.llms[llm], "augment")}
     return _slice("augment", **parts)
 
 
-def augment_reads(config: Config, augmenter: str) -> dict[str, str]:
-    """Return which splits of the whole dataset `augment` reads beside the subsample, by what they are for."""
-    return {"further": "train"} if config.augmenters[augmenter].method == "real" else {}
+def augment_reads(config: Config, dataset: str, augmenter: str) -> dict[str, tuple[str, str]]:
+    """Return what `augment` reads beside the subsampled train rows.
+
+    Returns:
+        The stage and the split, by what they are for: ``further`` real rows, and ``tested``, the rows that no row may
+        be a copy of. Where splits are drawn anew for each data seed, these are the test rows of the draw.
+    """
+    chosen, reads = config.augmenters[augmenter], {}
+    if chosen.method == "real":
+        reads["further"] = ("prepare", "train")
+    if isinstance(chosen, Sifted) and chosen.filters.leaks != "keep":
+        repeated = getattr(config.datasets[dataset], "split", "fixed") == "repeated"
+        reads["tested"] = ("subsample" if repeated else "prepare", "test")
+    return reads
 
 
 def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, Any]:
@@ -190,7 +202,7 @@ def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, A
         one ``key`` (its place, never the key itself), ``limits``, ``price`` and for a batch ``poll``; none for a model
         that runs here. ``llm`` is None where none is asked.
     """
-    llm = getattr(config.augmenters[augmenter], "llm", None)
+    llm = asked_llm(config.augmenters[augmenter])
     return {
         "cache": config.cache,
         "results": config.results,

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from hypermix.config.augmenter import asked_llm
 from hypermix.config.augmenter_offline import local_models
 from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
@@ -26,6 +27,7 @@ from hypermix.packages import is_path
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
 _TAGS = ("source", "api", "method")
+_TAG_PLACE = 2
 _HIDDEN = ("base_url", "key", "extra")
 """Settings of a language model whose values are never shown: a key may stand there by mistake."""
 
@@ -100,6 +102,12 @@ def check_files(config: Config) -> None:
             for name, variant in models.items()
             if is_path(model := variant.model)
         }
+    relabels = {name: getattr(augmenter, "relabel", None) for name, augmenter in config.augmenters.items()}
+    named |= {
+        f"augmenters.{name}.relabel.model": relabel.model
+        for name, relabel in relabels.items()
+        if relabel is not None and relabel.by == "classifier" and is_path(relabel.model)
+    }
     named |= template_files(config)
     named |= {
         f"augmenters.{name}.{key}": model
@@ -122,7 +130,7 @@ def check_files(config: Config) -> None:
 def _key_files(config: Config) -> dict[str, str]:
     """Return the key files of the language models that the experiment asks; a variable is read by the job alone."""
     used = augmenters_in_use(config.augmenters, config.only, config.except_)
-    asked = [getattr(config.augmenters[name], "llm", None) for name in used]
+    asked = [asked_llm(config.augmenters[name]) for name in used]
     return {
         name: llm.key.file
         for name, llm in config.llms.items()
@@ -239,6 +247,9 @@ def _user_path(loc: tuple[str | int, ...], raw: Mapping[str, Any]) -> tuple[str 
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
         if here is not raw and not isinstance(here, Mapping | list):
+            continue
+        # The tag stands right after the name of a variant; it may be the name of one of its settings too.
+        if position == _TAG_PLACE and loc[0] in _VARIANTS and isinstance(here, Mapping) and _is_tag(here, part):
             continue
         if isinstance(here, Mapping) and part not in here and (not last or _is_tag(here, part)):
             continue

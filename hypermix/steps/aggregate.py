@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__, tables
-from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.relabel import name_scored
 from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
 from hypermix.config.llm import HOSTED_APIS
@@ -27,6 +27,7 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
+from hypermix.steps.rejected import count_rejected
 from hypermix.steps.unlike import unlike_runs
 
 _KINDS = ("metrics", "synthetic", "receipt", "profile")
@@ -81,6 +82,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         spending=_spending(paid, config),
         verdict=verdict,
         synthetic=_sample(rows, config.report.rows),
+        rejected=count_rejected(rows, config),
         n_synthetic_total=len(rows),
         labels=_labels(provenance),
         baselines=baselines,
@@ -220,7 +222,7 @@ def _shortfalls(receipts: pd.DataFrame) -> Iterable[str]:
         missing = int((draws["rows_wanted"] - draws["rows_kept"]).sum())
         yield (
             f"{dataset}, {augmenter}: {missing} of {int(draws['rows_wanted'].sum())} rows are missing in {len(draws)} "
-            "draws, since no usable answer came in the tries allowed."
+            "draws, since no row that can be used came in the tries allowed."
         )
 
 
@@ -238,9 +240,8 @@ def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
     told = [
         f"{dataset}, {llm}: {problem}."
         for dataset, llm, made in _asked(provenance)
-        for problem in find_problems(
-            words_from_json(made["words"]), name_source(made["slices"]["augment"]["augmenter"])
-        )
+        if (source := name_scored(made["slices"]["augment"]["augmenter"])) is not None
+        for problem in find_problems(words_from_json(made["words"]), source)
     ]
     return dict.fromkeys(told)
 

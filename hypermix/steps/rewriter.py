@@ -1,8 +1,9 @@
-"""The tools of an augmenter that rewrites texts on this machine; models are imported where they are opened."""
+"""The tools of an augmenter that work on this machine; models are imported where they are opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypermix.errors import AugmentError
 from hypermix.hashing import file_digest
 from hypermix.hub import commit_of, find_model
 from hypermix.packages import ENCODERS, load_package
+from hypermix.steps.embedding import embed_texts
 
 Opened = tuple[Tools, dict[str, Any]]
 
@@ -31,7 +33,8 @@ def open_tools(settings: Mapping[str, Any], runtime: Mapping[str, Any]) -> Opene
         "backtranslate": _open_translation,
     }
     opener = openers.get(settings["method"])
-    return (NO_TOOLS, {}) if opener is None else opener(settings, bool(runtime["offline"]))
+    tools, told = (NO_TOOLS, {}) if opener is None else opener(settings, bool(runtime["offline"]))
+    return replace(tools, embed=embed_texts), told
 
 
 def _open_synonyms(settings: Mapping[str, Any], offline: bool) -> Opened:  # noqa: ARG001 - no hub is asked

@@ -71,6 +71,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
     "torch": ("classify", "llm", "rewrite"),
     "openai": ("llm",),
+    "py3langid": ("augment",),
     "wn": ("rewrite",),
     "setfit": ("classify",),
     "xllamacpp": ("llm",),

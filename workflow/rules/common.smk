@@ -8,6 +8,7 @@ from secrets import token_hex
 from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
+from hypermix.config.augmenter import asked_llm
 from hypermix.config.augmenter_offline import local_models
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
@@ -77,10 +78,12 @@ def model_files(model):
 
 
 def llm_files(wildcards):
-    """Name the files of the language model that an augmenter asks; of a hosted one it has the name alone."""
-    name = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
+    """Name the files of the models that an augmentation asks; of a hosted one it has the name alone."""
+    augmenter = CONFIG.augmenters[wildcards.augmenter]
+    name, relabel = asked_llm(augmenter), getattr(augmenter, "relabel", None)
     llm = CONFIG.llms[name] if name else None
-    return model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
+    asked = model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
+    return [*asked, *(encoder_files(relabel.model) if relabel and relabel.by == "classifier" else [])]
 
 
 def rewriter_files(wildcards):
@@ -90,15 +93,19 @@ def rewriter_files(wildcards):
 
 
 def whole_splits(wildcards):
-    """Name the splits of the whole dataset that an augmentation reads, such as the train of further real rows."""
-    prepared = splits("prepare", f"dataset={wildcards.dataset}")
-    reads = experiment.augment_reads(CONFIG, wildcards.augmenter)
-    return {purpose: prepared[split] for purpose, split in reads.items()}
+    """Name the other splits that an augmentation reads, such as the whole train of further real rows."""
+    keys = {"prepare": f"dataset={wildcards.dataset}", "subsample": DRAW.format(**dict(wildcards.items()))}
+    reads = experiment.augment_reads(CONFIG, wildcards.dataset, wildcards.augmenter)
+    return {purpose: splits(stage, keys[stage])[split] for purpose, (stage, split) in reads.items()}
 
 
 def classifier_files(wildcards):
-    """Name the files of the model that a classifier starts from, with those of a sentence encoder's modules."""
-    model = CONFIG.classifiers[wildcards.classifier].model
+    """Name the files of the model that a classifier starts from."""
+    return encoder_files(CONFIG.classifiers[wildcards.classifier].model)
+
+
+def encoder_files(model):
+    """Name the files of an encoder, with those of a sentence encoder's modules."""
     modules = Path(model).expanduser().glob("[0-9]*_*/*")
     return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
 

@@ -27,7 +27,7 @@ from tests.unit.config.conftest import RAW, Change
 FULL = load_config(RAW).model_dump(mode="json", by_alias=True)
 """The small config with every setting written out."""
 
-ONE_CHOICE = {"source", "api", "method", "name", "sampling"}
+ONE_CHOICE = {"source", "api", "method", "name"}
 """Settings that have one value as yet, so that nothing can be set in their place."""
 
 NEED_AN_END = {("classifiers", "minilm", "schedule"), ("classifiers", "minilm", "warmup")}

@@ -80,7 +80,7 @@ def test_reference_has_every_kind() -> None:
         *("source: packaged", "source: file", "source: hub", "source: registry"),
         *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
-        *("method: none", "method: duplicate", "method: gpt3mix"),
+        *(f"method: {name}" for name in variant_models("augmenters")),
         *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
     ]
 
@@ -107,7 +107,7 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
     [
         ("classifiers.NAME.batch_size", "`16`", "train"),
         ("classifiers.NAME.device", '`"auto"`', "train"),
-        ("augmenters.NAME.llm", "must be given", "augment"),
+        ("augmenters.NAME.labels", '`"soft"`', "augment"),
         ("seeds.data", '`{"master": 42, "count": 3}`', "aggregate"),
         ("subsample.train", '`["32s"]`', "aggregate"),
         ("subsample.test", "`null`", "subsample"),

@@ -89,7 +89,7 @@ def test_subsample_gives_its_rows() -> None:
 def test_augment_asks_its_requests() -> None:
     augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 42, Abilities()))
     requests = [request for slot in SLOTS for request in plan(augmenter, slot)]
-    pinned("augment", 3, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+    pinned("augment", 4, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
 
 
 def test_augment_reads_its_rows() -> None:
@@ -105,7 +105,7 @@ def test_augment_reads_its_rows() -> None:
     told = [
         [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
     ]
-    pinned("augment", 3, [told, [row.source_ids for row in [*rows, *copies]]], "95fcd86dcfba610e")
+    pinned("augment", 4, [told, [row.source_ids for row in [*rows, *copies]]], "95fcd86dcfba610e")
 
 
 def test_evaluate_gives_its_measures() -> None:
