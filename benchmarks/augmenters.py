@@ -101,7 +101,9 @@ def measure(
     whole, drawn, key = rows
     slice_json = experiment.augment_slice(config, key["dataset"], name)
     inputs = {"train": drawn["train"]}
-    inputs |= {what: whole[split] for what, split in experiment.augment_reads(config, name).items()}
+    parts = {"prepare": whole, "subsample": drawn}
+    reads = experiment.augment_reads(config, key["dataset"], name)
+    inputs |= {what: parts[stage][split] for what, (stage, split) in reads.items()}
     outputs = {what: folder / name / f"{what}.parquet" for what in ("synthetic", "receipt")}
     runtime = {**experiment.augment_runtime(config, name, 1), "cache": str(cache), "results": str(folder)}
     started = time.perf_counter()
