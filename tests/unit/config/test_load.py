@@ -142,5 +142,5 @@ def test_merge_goes_down_by_key() -> None:
 def test_variants_are_listed_by_tag() -> None:
     assert list(variant_models("datasets")) == ["packaged", "file", "hub", "registry"]
     assert list(variant_models("llms")) == ["embedded", "completions", "chat", "batch", "transformers"]
-    assert list(variant_models("augmenters")) == ["none", "duplicate", "gpt3mix"]
+    assert list(variant_models("augmenters")) == ["none", "duplicate", "shuffle", "real", "gpt3mix"]
     assert list(variant_models("classifiers")) == ["finetune", "tmix", "probe", "setfit"]

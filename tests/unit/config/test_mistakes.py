@@ -19,7 +19,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, revision, ",
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
-    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, meth"),
+    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, multi"),
     (
         "datasets.rt.train",
         "a.csv",
@@ -80,7 +80,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "augmenters.mix.method",
         "gpt4mix",
-        "augmenters.mix.method: 'gpt4mix' stands there; did you mean 'gpt3mix'? (known: none, duplicate, gpt3mix)",
+        "augmenters.mix.method: 'gpt4mix' stands there; did you mean 'gpt3mix'? (known: none, duplicate, ",
     ),
     (
         "augmenters.mix.llm",

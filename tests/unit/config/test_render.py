@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from hypermix.config.filter import Filters, Relabel
 from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
 from hypermix.config.model import Config, Export, Report, Seeds, Subsample, Threads
@@ -62,6 +63,8 @@ def test_reference_has_every_setting() -> None:
             expected |= keys(model, f"{section}.NAME.")
     for name, nested in {"key": KeyPlace, "limits": Limits, "price": Price}.items():
         expected |= keys(nested, f"llms.NAME.{name}.") | {f"llms.NAME.{name}"}
+    for name, nested in {"filters": Filters, "relabel": Relabel}.items():
+        expected |= keys(nested, f"augmenters.NAME.{name}.")
     expected.add("llms.NAME.price.source")
     plain: dict[str, type[BaseModel]] = {
         **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads},
@@ -80,7 +83,8 @@ def test_reference_has_every_kind() -> None:
         *("source: packaged", "source: file", "source: hub", "source: registry"),
         *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
-        *("method: none", "method: duplicate", "method: gpt3mix"),
+        *("method: none", "method: duplicate", "method: shuffle", "method: real", "method: gpt3mix"),
+        *("augmenters.NAME.filters", "augmenters.NAME.relabel"),
         *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
     ]
 
