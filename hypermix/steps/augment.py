@@ -70,7 +70,7 @@ def run(
             "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
         )
     model = dict(client.llm.identity) if client else None
-    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
+    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words, "wanted": wanted}
     if takes is not None:
         more["abilities"] = asdict(takes)
     provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, inputs, **more)

@@ -116,6 +116,16 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
+def embedder_files():
+    """Name the files of the encoder that measures synthetic rows."""
+    return model_files(CONFIG.quality.model)
+
+
+def quality_warmth(wildcards):
+    """Tell what a job finds a keeper by; one without rows needs nothing of what a keeper imports."""
+    return "" if CONFIG.augmenters[wildcards.augmenter].method == "none" else WARM
+
+
 def train_runtime(threads):
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
     alone = bool(workflow.cores) and workflow.cores < 2 * threads
@@ -124,7 +134,7 @@ def train_runtime(threads):
 
 def keep_warm():
     """Start what the jobs of this process share: their imports."""
-    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])
+    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "quality", "train", "evaluate")])
 
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.

@@ -17,13 +17,16 @@ from hypermix.augment.quality.words import Words
 BLEU_ROWS = 100
 """Texts that self-BLEU compares, each with all others: more of them raise it, so the number is fixed."""
 
+MOST_WORDS = 200_000
+"""Words of a set of texts that are looked at for how varied they are."""
+
 _BLEU_WORDS = 64  # of each text: the time grows with its square
 _LEVEL = 6
 
 
 def alike(texts: Words, others: Words) -> tuple[Words, Words]:
-    """Cut two sets of texts to as many words."""
-    limit = min(len(texts.codes), len(others.codes))
+    """Cut two sets of texts to as many words, `MOST_WORDS` at most."""
+    limit = min(len(texts.codes), len(others.codes), MOST_WORDS)
     return texts.first(limit), others.first(limit)
 
 
