@@ -109,8 +109,8 @@ class Quality(Settings):
     rows: int = setting(
         1000,
         "quality",
-        "Most texts of a draw that are embedded, a quarter each of synthetic, further real, train and test rows; nearly "
-        "all of the time of a small draw is theirs.",
+        "Most texts of a draw that are embedded, a quarter each of synthetic, further real, train and test rows: most "
+        "of the time of a small draw is theirs.",
         unit="rows",
         ge=100,
     )

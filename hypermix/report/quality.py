@@ -125,29 +125,28 @@ def quality_groups(quality: pd.DataFrame, repeaters: Collection[str]) -> list[di
         ``beside``, the last two None where there is none; a whole cell is None where it was not measured), and
         ``absent``, the names of the measures that none has.
     """
-    groups = []
-    for setting, part in quality.groupby(["dataset", "subsample"], sort=False):
-        found = {(row["augmenter"], row["measure"]): row for row in part.to_dict("records")}
-        augmenters = [str(name) for name in dict.fromkeys(part["augmenter"])]
-        rows = [
-            {
-                "name": measure.name,
-                "cells": [
-                    _cell(found, name, key, measure) if measure.of_labels or name not in repeaters else None
-                    for name in augmenters
-                ],
-            }
-            for key, measure in _MEASURES.items()
-        ]
-        groups.append(
-            {
-                "title": " · ".join(map(str, setting if isinstance(setting, tuple) else (setting,))),
-                "augmenters": augmenters,
-                "rows": [row for row in rows if any(row["cells"])],
-                "absent": [row["name"].removesuffix(", %") for row in rows if not any(row["cells"])],
-            }
-        )
+    groups = [
+        _group((str(dataset), str(size)), part, repeaters)
+        for (dataset, size), part in quality.groupby(["dataset", "subsample"], sort=False)
+    ]
     return [group for group in groups if group["rows"]]
+
+
+def _group(setting: tuple[str, str], part: pd.DataFrame, repeaters: Collection[str]) -> dict[str, Any]:
+    found = {(row["augmenter"], row["measure"]): row for row in part.to_dict("records")}
+    augmenters = [str(name) for name in dict.fromkeys(part["augmenter"])]
+    rows: list[dict[str, Any]] = []
+    absent = []
+    for key, measure in _MEASURES.items():
+        told = [measure.of_labels or name not in repeaters for name in augmenters]
+        cells = [
+            _cell(found, name, key, measure) if wanted else None for name, wanted in zip(augmenters, told, strict=True)
+        ]
+        if any(cells):
+            rows.append({"name": measure.name, "cells": cells})
+        else:
+            absent.append(measure.name.removesuffix(", %"))
+    return {"title": " · ".join(setting), "augmenters": augmenters, "rows": rows, "absent": absent}
 
 
 def quality_legend(groups: Collection[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -32,7 +32,12 @@ def summarize_quality(quality: pd.DataFrame, level: float = 0.95) -> pd.DataFram
     rows = []
     for cell, values in means.groupby(level=CELL, sort=False):
         found = mean_interval(values, level)
-        rows.append((*cell, found.n, found.mean, found.low, found.high))
-    places = {cell: place for place, cell in enumerate(dict.fromkeys(map(tuple, quality[CELL].to_numpy().tolist())))}
+        rows.append((*_parts(cell), found.n, found.mean, found.low, found.high))
+    cells = dict.fromkeys(map(tuple, quality[CELL].to_numpy().tolist()))
+    places = {cell: place for place, cell in enumerate(cells)}
     rows.sort(key=lambda row: places[row[: len(CELL)]])
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _parts(cell: object) -> tuple[str, ...]:
+    return tuple(map(str, cell)) if isinstance(cell, tuple) else (str(cell),)

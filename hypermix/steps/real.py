@@ -54,8 +54,8 @@ def read_real(inputs: Mapping[str, Path], texts: Collection[str], most_known: in
     every = read_table(inputs["all_test"], "test")
     test = every if len(every) else test
     ids = pq.read_table(inputs["all_train"], columns=["id"], partitioning=None)["id"]
-    free = np.flatnonzero(~_among(ids, test["id"]))
-    left = free[~_among(ids, train["id"])[free]]
+    free = np.flatnonzero(~_among(ids, test["id"].tolist()))
+    left = free[~_among(ids, train["id"].tolist())[free]]
     further = _choose(left, len(texts), seed, "further")
     known = _choose(free, most_known, seed, "known")
     places = np.union1d(further, known)

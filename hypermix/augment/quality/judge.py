@@ -1,8 +1,8 @@
 """Measures by a classifier of words: TF-IDF of single words and pairs, and a logistic regression, by scikit-learn.
 
 Such a classifier is weaker than a fine-tuned encoder, but learns from 120,000 rows in seconds; its own accuracy stands
-beside what it judges. Many rows are learned by stochastic gradient descent: of 120,000 rows with four labels L-BFGS took
-twenty times as long to the same accuracy.
+beside what it judges. It learns by stochastic gradient descent: with 120,000 rows of four labels L-BFGS took more than
+ten times as long to the same accuracy.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 
 from hypermix.augment.quality.words import Words
 
@@ -39,7 +40,7 @@ def distinct(words: Words, n: int) -> float | None:
 def repeats(words: Words) -> float:
     """Return the share of rows whose words are those of an earlier row."""
     codes, offsets = words.codes, words.offsets.tolist()
-    rows = {codes[start:stop].tobytes() for start, stop in zip(offsets[:-1], offsets[1:], strict=True)}
+    rows = {codes[start:stop].tobytes() for start, stop in pairwise(offsets)}
     return 1 - len(rows) / len(words)
 
 

@@ -138,8 +138,8 @@ def test_provenance_holds_config_and_stages(done: Chain) -> None:
     for name in TABLES:
         made = read_provenance(done.aggregated()[name])
         assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
-        assert len(made["inputs"]) == 2 * len(done.runs) + 1
-        assert all(name.startswith(("evaluate/dataset=", "augment/dataset=", "prepare/")) for name in made["inputs"])
+        assert len(made["inputs"]) == 3 * len(done.runs) + 1
+        assert all(name.startswith(("evaluate/dataset=", "augment/dataset=", "quality/dataset=", "prepare/")) for name in made["inputs"])
         assert str(done.results) not in json.dumps(made)
 
 
