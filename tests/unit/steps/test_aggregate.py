@@ -139,7 +139,7 @@ def test_provenance_holds_config_and_stages(done: Chain) -> None:
         made = read_provenance(done.aggregated()[name])
         assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
         assert len(made["inputs"]) == 3 * len(done.runs) + 1
-        assert all(name.startswith(("evaluate/dataset=", "augment/dataset=", "quality/dataset=", "prepare/")) for name in made["inputs"])
+        assert {name.split("/")[0] for name in made["inputs"]} == {"evaluate", "augment", "quality", "prepare"}
         assert str(done.results) not in json.dumps(made)
 
 
