@@ -12,7 +12,7 @@ from hypermix.classify.embed import embed, read_embedding
 from hypermix.classify.encode import encode
 from hypermix.classify.model import load_encoder, locate_model, longest_input
 
-_LONGEST = 128  # tokens of a text that count
+_LONGEST = 64  # tokens of a text that count: most of a row is told by then, and time grows with them
 
 
 def embed_texts(texts: Sequence[str], model: str, threads: int, offline: bool) -> NDArray[np.float64]:

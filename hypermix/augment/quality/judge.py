@@ -97,7 +97,7 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
     singles, single_rows = words.ngrams(1)
     pairs, pair_rows = words.ngrams(2)
     parts = [_counts(singles, single_rows, len(words), n_known), _counts(pairs, pair_rows, len(words), n_known)]
-    counted = sparse.hstack(parts, format="csr", dtype=np.float64)
+    counted = sparse.hstack(parts, format="csr", dtype=np.float32)
     if counted.shape[1] > _MOST_FEATURES:
         common = np.argsort(-np.bincount(counted.indices, minlength=counted.shape[1]), kind="stable")
         counted = counted[:, np.sort(common[:_MOST_FEATURES])]
@@ -110,7 +110,9 @@ def _counts(names: NDArray[np.int64], rows: NDArray[np.int64], n_rows: int, n_kn
     """Count what stands in at least two of the known rows."""
     _, columns = np.unique(names, return_inverse=True)
     width = int(columns.max(initial=-1)) + 1
-    counted = sparse.csr_matrix((np.ones(len(columns)), (rows, columns)), shape=(n_rows, width))
+    counted = sparse.csr_matrix(
+        (np.ones(len(columns), np.float32), (rows, columns.astype(np.int32))), shape=(n_rows, width)
+    )
     counted.sum_duplicates()
     known = counted.indices[: counted.indptr[n_known]]
     kept = np.flatnonzero(np.bincount(known, minlength=width) >= _LEAST_ROWS)

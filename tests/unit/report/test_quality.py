@@ -60,9 +60,7 @@ def test_what_none_has_is_told_in_one_line() -> None:
     (group,) = quality.quality_groups(make_quality(), ["duplicate"])
     assert group["absent"] == ["entropy of soft labels", "calibration error of soft labels"]
     html = section()
-    assert (
-        html.count("Not shown, since the rows are too few or it has no meaning for them: entropy of soft labels") == 1
-    )
+    assert html.count("too few or it has no meaning for them: entropy of soft labels, calibration") == 1
     assert "<dt>entropy of soft labels</dt>" not in html  # nor is explained
 
 
@@ -86,7 +84,7 @@ def test_no_rows_are_told() -> None:
 def test_one_seed_shows_no_nan() -> None:
     html = section(quality=make_quality(n_seeds=1))
     assert not re.search(r"\bnan\b", html, re.IGNORECASE)
-    assert " to " not in re.sub(r"<d[td]>.*?</d[td]>|<p.*?</p>", "", html, flags=re.DOTALL)
+    assert not re.search(r"\d to -?\d", html)
 
 
 @pytest.mark.parametrize("place", ["augmenter", "dataset"])

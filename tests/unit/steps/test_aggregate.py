@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hypermix import tables
+from hypermix.augment.quality.catalog import NAMES
 from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
@@ -67,6 +68,16 @@ def test_others_are_compared_with_controls(done: Chain) -> None:
     assert pairs == [("duplicate", "none"), ("mix", "duplicate"), ("mix", "none")]
     assert set(found.loc[found["augmenter"] == "mix", "n_pairs"]) == {1}
     assert set(found.loc[found["augmenter"] == "duplicate", "n_pairs"]) == {2}
+
+
+def test_every_measure_of_every_draw_is_in_quality(done: Chain) -> None:
+    found = read_table(done.aggregated()["quality"], "all_quality")
+    assert list(dict.fromkeys(found["augmenter"])) == ["none", "duplicate", "mix"]
+    assert len(found) == len(done.runs) * len(NAMES)
+    usable = found[found["measure"] == "usable_share"].set_index("augmenter")["value"]
+    assert usable["duplicate"].tolist() == [1.0, 1.0]
+    assert usable[["none"]].isna().all()
+    assert 0 < usable["mix"] <= 1
 
 
 def test_costs_add_up_the_receipts(done: Chain) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,10 @@ from hypermix.hashing import canonical_json
 from hypermix.steps import quality
 from hypermix.steps.real import read_real
 from tests.tiny import BAD, FILLING, GOOD, save_tiny_bert
-from tests.unit.steps.chain import Chain
 
 LABELS = ("negative", "positive")
 KEYS = {"dataset": "toy", "subsample": "20s", "data_seed": "11", "augmenter": "mix", "trial": "7"}
+SCENES = [f"scene{number}" for number in range(60)]
 Rows = list[tuple[str, str]]
 Found = dict[str, float]
 
@@ -31,11 +33,9 @@ def real_rows(n: int, first: int) -> Rows:
     """Make rows that have all different texts; one word tells the label."""
     rows = []
     for number in range(first, first + n):
-        word = (BAD, GOOD)[number % 2][number // 2 % 4]
-        filling = [FILLING[number // 8 % 11], FILLING[number // 88 % 11], FILLING[number * 7 % 11]]
-        rows.append(
-            (" ".join([filling[0], word, *filling[1:], *(f"n{number}{part}" for part in "abcd")]), LABELS[number % 2])
-        )
+        generator, label = random.Random(number), number % 2
+        words = [generator.choice((BAD, GOOD)[label]), *generator.sample(FILLING, 3), *generator.sample(SCENES, 5)]
+        rows.append((" ".join(generator.sample(words, len(words))), LABELS[label]))
     return rows
 
 
@@ -95,9 +95,6 @@ class Study:
     def measured(self, rows: Rows, soft: Sequence[Any] | None = None, **columns: Any) -> Found:
         self.make(rows, soft, **columns)
         return {name: value for name, value in self.run().items() if value is not None}
-
-
-Make = Callable[[], Study]
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +246,7 @@ def test_hostile_and_odd_texts_are_measured(study: Study) -> None:
     ]
     found = study.measured([(text, LABELS[place % 2]) for place, text in enumerate(odd * 5)])
     assert found["repeat_rate"] > 0.7
-    assert all(value == value and abs(value) < 1e4 for value in found.values())
+    assert all(math.isfinite(value) for value in found.values())
 
 
 def test_most_embedded_rows_bound_the_work(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,13 +299,3 @@ def test_a_draw_without_rows_loads_no_torch(study: Study) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert study.path("quality").is_file()
-
-
-def test_stage_runs_in_the_chain(done: Chain) -> None:
-    found = read_table(done.aggregated()["quality"], "all_quality")
-    assert list(dict.fromkeys(found["augmenter"])) == ["none", "duplicate", "mix"]
-    assert len(found) == len(done.runs) * len(NAMES)
-    usable = found[found["measure"] == "usable_share"].set_index("augmenter")["value"]
-    assert usable["duplicate"].tolist() == [1.0, 1.0]
-    assert usable[["none"]].isna().all()
-    assert 0 < usable["mix"] <= 1
