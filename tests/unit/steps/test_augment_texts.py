@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "paraphrase": {"per_call": 2},
     "conditional": {"candidates": 2, "examples": 1},
     "attributed": {"attributes": {"topic": [], "length": ["short", "long"]}, "values": 2},
-    "promptmix": {"per_call": 2, "examples": 1},
+    "promptmix": {"per_call": 2, "examples": 1, "relabel": None},
     "cotam": {"max_tokens": 60, "temperature": 0.7, "attempts": 2},
     "template": {"template": str(EXAMPLE), "sampling": "closest"},
 }
