@@ -129,7 +129,10 @@ def count_buckets(sets: Sets) -> Numbers:
 
 def magnitudes(counts: Numbers) -> Hashes:
     """Return the magnitude of each count of `count_buckets`: 0 for none, 1 for one, 2 for two and three, ..."""
-    return np.frexp(counts)[1].astype(np.uint64)
+    found = np.zeros(len(counts), np.uint64)
+    filled = np.flatnonzero(counts)  # of few texts, few are
+    found[filled] = np.frexp(counts[filled])[1]
+    return found
 
 
 def rank(values: Hashes, magnitude: Hashes) -> Hashes:

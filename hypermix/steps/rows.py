@@ -227,7 +227,9 @@ class Rows:
             self._fail(len(self._made))
 
     def _fail(self, count: int) -> NoReturn:
-        first = [self._unusable[slot] for slot in sorted(self._unusable) if self._unusable[slot].answer is not None]
+        # Of later tries some may not have come yet.
+        slots = [slot for slot in sorted(self._unusable) if slot.attempt == 0]
+        first = [self._unusable[slot] for slot in slots if self._unusable[slot].answer is not None]
         shown = [f"  {(one.answer or '')[:_SHOWN_CHARACTERS]!r} ({one.row.reason})" for one in first[:_SHOWN_ANSWERS]]
         if all(one.row.reason == "cut off" for one in first):
             advice = "raise the augmenter's max_tokens"

@@ -24,10 +24,9 @@ def test_new_weights_under_an_old_name_make_new_rows(tmp_path: Path) -> None:
     assert {name: int(part["kept"].sum()) for name, part in rows.groupby("augmenter")} == {"eda": 6, "masks": 6}
     (made,) = (workspace.results() / "augment").rglob("augmenter=masks/**/synthetic.parquet")
     assert read_provenance(made)["rewriter"]["weights"] == {weights.name: file_digest(weights)}
-    assert "Nothing to be done" in workspace.run("-n", "--until", "augment")
+    assert "augment mine" not in workspace.run("-n", "--until", "augment")
 
     save_masked_bert(tmp_path / "bert", {"dull": 2.0})
     planned = workspace.run("-n", "--until", "augment")
-    assert "rule augment" in planned
-    assert "with masks" in planned
+    assert "augment mine 3s with masks" in planned
     assert "with eda" not in planned

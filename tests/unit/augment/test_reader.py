@@ -161,10 +161,10 @@ def test_lines_that_do_not_fit_are_told_or_left_out(answer: str, reason: str | N
 
 
 def test_a_pattern_without_end_is_given_up() -> None:
-    started = time.process_time()
+    started = time.perf_counter()
     (item,) = PatternReader(TASK, r"(?P<text>(a|aa)+)+$(?P<label>x)").read("a" * 60 + "!", "")
     assert item.reason == SLOW
-    assert time.process_time() - started < 5.0
+    assert time.perf_counter() - started < 60.0  # without a bound it takes years
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def test_each_setting_decides_what_runs_again(method: str) -> None:
             continue
         others: list[Any] = [value + 1, value + 0.1, value * 0.5] if isinstance(value, float | int) else []
         others += ["closest", "data_seed", {"topic": ["a"]}, {"n": "A text."}]
+        others += [{"least_mass": 0.5}, {"by": "classifier"}]
         changed = []
         for other in [one for one in others if one != value]:
             try:

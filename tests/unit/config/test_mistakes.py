@@ -20,7 +20,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, revision, ",
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
-    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, meth"),
+    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, filt"),
     (
         "datasets.rt.train",
         "a.csv",
