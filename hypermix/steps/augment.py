@@ -118,7 +118,7 @@ class Work:
     further: Sequence[Example]
     tested: Path | None
 
-    def build(self, takes: Abilities | None, *, offline: bool) -> Augmenter:
+    def build(self, takes: Abilities | None, *, offline: bool = False) -> Augmenter:
         """Return the augmenter.
 
         Args:
