@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -108,12 +109,10 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
 
 def _counts(names: NDArray[np.int64], rows: NDArray[np.int64], n_rows: int, n_known: int) -> sparse.csr_matrix:
     """Count what stands in at least two of the known rows."""
-    _, columns = np.unique(names, return_inverse=True)
-    width = int(columns.max(initial=-1)) + 1
-    counted = sparse.csr_matrix(
-        (np.ones(len(columns), np.float32), (rows, columns.astype(np.int32))), shape=(n_rows, width)
-    )
-    counted.sum_duplicates()
+    columns, known_names = pd.factorize(names)
+    width = len(known_names)
+    ones = np.ones(len(columns), np.float32)
+    counted = sparse.csr_matrix((ones, (rows.astype(np.int32), columns.astype(np.int32))), shape=(n_rows, width))
     known = counted.indices[: counted.indptr[n_known]]
     kept = np.flatnonzero(np.bincount(known, minlength=width) >= _LEAST_ROWS)
     return counted[:, kept]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Words:
         for step in range(1, n):
             names = names[:-1] * self.vocabulary + self.codes[step:]
             if step < n - 1:  # else the next product would be too large a number
-                names = np.unique(names, return_inverse=True)[1]
+                names = pd.factorize(names)[0]
         inside = rows[: len(names)] == rows[n - 1 :]
         return names[inside], rows[: len(names)][inside]
 
