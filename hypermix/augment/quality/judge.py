@@ -95,9 +95,7 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
         words: The texts.
         n_known: How many of the first of them tell which words there are and how common they are.
     """
-    singles, single_rows = words.ngrams(1)
-    pairs, pair_rows = words.ngrams(2)
-    parts = [_counts(singles, single_rows, len(words), n_known), _counts(pairs, pair_rows, len(words), n_known)]
+    parts = [_counts(*words.ngrams(n), len(words), n_known) for n in (1, 2)]
     counted = sparse.hstack(parts, format="csr", dtype=np.float32)
     if counted.shape[1] > _MOST_FEATURES:
         common = np.argsort(-np.bincount(counted.indices, minlength=counted.shape[1]), kind="stable")

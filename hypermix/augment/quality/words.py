@@ -81,10 +81,10 @@ def encode_words(texts: Sequence[str]) -> Words:
     """Number the words of texts, in the order in which they come."""
     blocks = [_split(texts[start : start + _BLOCK]) for start in range(0, len(texts), _BLOCK)]
     counts = np.concatenate([np.zeros(1, np.int64), *[counts for _, counts in blocks]])
-    coded = pa.chunked_array([words for words, _ in blocks], pa.large_string()).combine_chunks().dictionary_encode()
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
-    return Words(coded.indices.to_numpy().astype(np.int64), np.cumsum(counts), max(1, len(coded.dictionary)))
+    coded = pa.chunked_array([words for words, _ in blocks], pa.large_string()).dictionary_encode()
+    codes = [np.zeros(0, np.int64), *[chunk.indices.to_numpy().astype(np.int64) for chunk in coded.chunks]]
+    vocabulary = len(coded.chunk(0).dictionary) if coded.num_chunks else 0  # all chunks share it
+    return Words(np.concatenate(codes), np.cumsum(counts), max(1, vocabulary))
 
 
 def _split(texts: Sequence[str]) -> tuple[pa.Array, Numbers]:
