@@ -53,7 +53,10 @@ def test_report_tells_them(study: Workspace) -> None:
     assert re.findall(r'<th scope="col" class="number">(.*?)</th>', section) == ["duplicate", "real"]
     copies = section[section.index('<th scope="row">copies, %<') :]
     assert copies[: copies.index("</tr>")].count("<b>") == 1  # the controls of real texts have labels alone
-    assert "Not shown, since the rows are too few or it has no meaning for them: entropy of soft labels" in section
+    assert (
+        "Not shown, since the rows are too few or it has no meaning for them: entropy of soft labels, calibration"
+        in section
+    )
 
 
 def test_a_setting_of_quality_measures_again_and_trains_nothing(study: Workspace) -> None:
