@@ -15,6 +15,7 @@ from hypermix import tables
 from hypermix.augment.quality.catalog import NAMES
 from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData
+from hypermix.report.rejected import COLUMNS
 from hypermix.stats.quality import CELL
 
 HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
@@ -222,6 +223,16 @@ def make_synthetic(n: int = 120, labels: Sequence[str] = ("negative", "positive"
     return pd.DataFrame(rows)
 
 
+def make_rejected() -> pd.DataFrame:
+    """Make what is counted of rows that were not used; one reason is hostile."""
+    rows = [
+        ("gpt3mix", "near copy of a synthetic row", 70, 860),
+        ("gpt3mix", HOSTILE, 3, 860),
+        ("eda", "empty", 1, 1200),
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
 def make_profile() -> pd.DataFrame:
     """Make the table ``profile``: ``rt`` with all that can be wrong, ``intents`` with 77 classes and drawn splits."""
     rt = {
@@ -326,6 +337,7 @@ def make_report(**changes: Any) -> ReportData:
         "spending": make_spending(),
         "verdict": make_verdict(comparisons),
         "synthetic": synthetic,
+        "rejected": make_rejected(),
         "n_synthetic_total": 10 * len(synthetic),
         "labels": {"rt": ["negative", "positive"]},
         "baselines": list(BASELINES),

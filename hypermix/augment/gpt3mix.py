@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
-from hypermix.augment.lexicon import fold
+from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
+from hypermix.augment.sampling import Sampler
 from hypermix.augment.score import SoftLabel
 from hypermix.augment.source import MOST_FOLLOWED, SOURCES, Scene
 from hypermix.errors import AugmentError
-from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow, Task
-from hypermix.seeding import child_generator, child_seed
+from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow
+from hypermix.seeding import child_seed
 
 MOST_LETTERS = 26
 MOST_DECIDED = 255
@@ -34,6 +34,7 @@ class Gpt3Mix:
         form: How it is asked.
         settings: The settings of the augmenter in the config.
         label_source: Where soft labels come from.
+        sampler: Draws the rows of a prompt.
     """
 
     material: Material
@@ -41,6 +42,7 @@ class Gpt3Mix:
     form: Form
     settings: Mapping[str, Any]
     label_source: str
+    sampler: Sampler
 
     @property
     def attempts(self) -> int:
@@ -70,13 +72,7 @@ class Gpt3Mix:
         Raises:
             AugmentError: If a prompt needs more rows than there are.
         """
-        examples, seed, count = self.material.examples, self.material.seed, self.settings["examples"]
-        if count > len(examples):
-            raise AugmentError(
-                f"a prompt of {count} examples needs as many rows, the subsample has {len(examples)}; "
-                "lower the augmenter's examples or raise the subsample"
-            )
-        shown = child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), count)
+        seed, shown = self.material.seed, self.sampler.pick(slot)
         body = self._body(shown, slot)
         (answer,) = yield [Request(self.form.path, body, "-".join(map(str, (seed, *slot))))]
         choice = answer.choices[0]
@@ -135,35 +131,19 @@ def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
             source of soft labels needs.
     """
     task, abilities = material.task, material.abilities or Abilities()
-    _check_words(task, chat=abilities.chat)
+    check_words(task, chat=abilities.chat)
     label_source = name_source(settings)
     problem = _lacking(label_source, abilities, len(task.labels))
     if problem is not None:
         raise AugmentError(f"label_source: {label_source} {problem}")
     form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
-    return Gpt3Mix(material, abilities, form, settings, label_source)
+    sampler = Sampler(material, settings["examples"], settings.get("sampling", "uniform"))
+    return Gpt3Mix(material, abilities, form, settings, label_source, sampler)
 
 
 def name_source(settings: Mapping[str, Any]) -> str:
     """Return where the labels of an augmenter come from: its `label_source`, or what its `labels` stand for."""
-    return settings.get("label_source") or {"soft": "logprobs", "hard": "hard"}[settings["labels"]]
-
-
-def _check_words(task: Task, *, chat: bool) -> None:
-    unfit = [word for word in task.words.values() if not word.strip() or (not chat and re.search(r"[()\r\n]", word))]
-    if unfit:
-        raise AugmentError(
-            f"{unfit} cannot stand in a prompt; give these labels words with letters and without brackets in "
-            "label_words"
-        )
-    words: dict[str, str] = {}
-    for label, word in task.words.items():
-        if fold(word) in words:
-            raise AugmentError(
-                f"the labels {words[fold(word)]!r} and {label!r} share the label word {word!r}; give each its own "
-                "with the dataset's label_words"
-            )
-        words[fold(word)] = label
+    return settings.get("label_source") or {"soft": "logprobs", "hard": "hard"}[settings.get("labels", "hard")]
 
 
 def _lacking(label_source: str, abilities: Abilities, count: int) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from hypermix.augment.prompt import show_word
+from hypermix.errors import AugmentError
 from hypermix.records import Task
 
 
@@ -113,6 +115,32 @@ def letter_lexicon(task: Task) -> Lexicon:
 def fold(word: str) -> str:
     """Return what is the same for two spellings of one word."""
     return word.strip().casefold()
+
+
+def check_words(task: Task, *, chat: bool) -> None:
+    """Refuse label words that no answer could be read by.
+
+    Args:
+        task: The wording of the dataset.
+        chat: Whether words stand in messages, where they may hold brackets.
+
+    Raises:
+        AugmentError: If a word is empty or cannot stand in a line, or two labels share one.
+    """
+    unfit = [word for word in task.words.values() if not word.strip() or (not chat and re.search(r"[()\r\n]", word))]
+    if unfit:
+        raise AugmentError(
+            f"{unfit} cannot stand in a prompt; give these labels words with letters and without brackets in "
+            "label_words"
+        )
+    words: dict[str, str] = {}
+    for label, word in task.words.items():
+        if fold(word) in words:
+            raise AugmentError(
+                f"the labels {words[fold(word)]!r} and {label!r} share the label word {word!r}; give each its own "
+                "with the dataset's label_words"
+            )
+        words[fold(word)] = label
 
 
 def _escaped(task: Task, label: str) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def finetune(
         The history, one moment a validation; `kept_moment` tells whose weights the model has.
 
     Raises:
-        TrainError: If there are no rows to train on, or the loss is not finite.
+        TrainError: If there are no rows to train on, the loss is not finite, or memory is too small.
     """
     if not len(train):
         raise TrainError("training needs rows, and train has none; raise subsample.train or mend the dataset")
@@ -201,7 +201,13 @@ def _step(
         raise TrainError(_word_loss(value, step, rows, positions))
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(network.model.parameters(), clip)
-    optimizer.step()
+    try:
+        optimizer.step()  # its first step takes two numbers for each weight, whatever the batch
+    except torch.OutOfMemoryError:
+        raise TrainError(
+            "memory is too small for the optimizer's means of this model's weights; run fewer jobs beside each other, "
+            "take a smaller model, or set device: cpu"
+        ) from None
     return value
 
 

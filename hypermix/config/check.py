@@ -71,10 +71,10 @@ def _unknown_names(raw: Mapping[str, Any]) -> Iterator[str]:
     """Find names that point to nothing; works on a config that has other mistakes too."""
     augmenters = _section(raw, "augmenters")
     llms = _names(raw, "llms")
-    for name, augmenter in augmenters.items():
-        llm = augmenter.get("llm") if isinstance(augmenter, Mapping) else None
-        if isinstance(llm, str) and llm not in llms:
-            yield f"augmenters.{name}.llm: {llm!r} is no key of llms; {accepted(llm, llms)}"
+    for name in augmenters:
+        for where, llm in _asked(augmenters, name).items():
+            if llm not in llms:
+                yield f"augmenters.{name}.{where}: {llm!r} is no key of llms; {accepted(llm, llms)}"
     for name, classifier in _section(raw, "classifiers").items():
         match = classifier.get("match") if isinstance(classifier, Mapping) else None
         if isinstance(match, str) and match not in augmenters:
@@ -199,13 +199,20 @@ def _unpriced(raw: Mapping[str, Any]) -> Iterator[str]:
     used = augmenters_in_use(augmenters, raw.get("only"), raw.get("except"))
     exported = _section(raw, "export").get("augmenter")
     named = [name for name in augmenters if name in used or name == exported]
-    asked = [augmenter.get("llm") for name in named if isinstance(augmenter := augmenters[name], Mapping)]
+    asked = [llm for name in named for llm in _asked(augmenters, name).values()]
     for name, llm in llms.items():
         if name in asked and _api(llms, name) in HOSTED_APIS and llm.get("price") is None:
             yield (
                 f"llms.{name}.price: must be given, since budget.usd caps the dollars: "
                 "price: {input: DOLLARS, output: DOLLARS, as_of: DAY}, for a million tokens; or take budget.usd away"
             )
+
+
+def _asked(augmenters: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return the language models that an augmenter names, by the key."""
+    own = _section(augmenters, name)
+    named = {"llm": own.get("llm"), "relabel.llm": _section(own, "relabel").get("llm")}
+    return {where: llm for where, llm in named.items() if isinstance(llm, str)}
 
 
 def _api(llms: Mapping[str, Any], name: object) -> str | None:

@@ -9,17 +9,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hypermix.config.check import EXPORTED
+from hypermix.config.augmenter import Sifted, asked_llm
+from hypermix.config.augmenter_llm import Custom, Template
+from hypermix.config.check import BOUNDS, EXPORTED
 from hypermix.config.model import Config, SeedPlan
+from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
+from hypermix.plugins import plugin_version
 from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 
 METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
-    "augment": 3,
+    "augment": 4,
     "quality": 1,
     "train": 2,
     "evaluate": 1,
@@ -131,6 +135,11 @@ def baselines(config: Config) -> list[str]:
     return [name for wanted in ("none", "duplicate") for name, method in methods.items() if method == wanted]
 
 
+def bounds(config: Config) -> list[str]:
+    """Return the names of the augmenters that show what can be gained or lost at most."""
+    return [name for name, augmenter in config.augmenters.items() if augmenter.method in BOUNDS]
+
+
 def prepare_slice(config: Config, dataset: str) -> str:
     """Return what `prepare` may see of the config, as canonical JSON."""
     return _slice("prepare", dataset=_of_stage(config.datasets[dataset], "prepare"))
@@ -144,20 +153,40 @@ def subsample_slice(config: Config) -> str:
 def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     """Return what `augment` may see of the config, as canonical JSON.
 
-    The words of a prompt and the language model are in it for the augmenters that use them alone.
+    The words of a prompt and the language model are in it for the augmenters that use them alone. The text of a
+    template stands in it in place of the name of its file, and for an augmenter of a package the package's version.
+
+    Raises:
+        ConfigError: If a template cannot be read.
+        AugmentError: If an augmenter's package is not installed.
     """
     chosen = config.augmenters[augmenter]
     parts: dict[str, Any] = {"augmenter": _of_stage(chosen, "augment")}
-    llm = getattr(chosen, "llm", None)
+    if isinstance(chosen, Template):
+        parts["augmenter"]["template"] = read_template(chosen.template)
+    if isinstance(chosen, Custom):
+        parts["package"] = plugin_version(chosen.name)
+    llm = asked_llm(chosen)
     if llm is not None:
         parts["task"] = _of_stage(config.datasets[dataset], "augment")
         parts["llm"] = {"name": llm, **_of_stage(config.llms[llm], "augment")}
     return _slice("augment", **parts)
 
 
-def augment_reads(config: Config, augmenter: str) -> dict[str, str]:
-    """Return which splits of the whole dataset `augment` reads beside the subsample, by what they are for."""
-    return {"further": "train"} if config.augmenters[augmenter].method == "real" else {}
+def augment_reads(config: Config, dataset: str, augmenter: str) -> dict[str, tuple[str, str]]:
+    """Return what `augment` reads beside the subsampled train rows.
+
+    Returns:
+        The stage and the split, by what they are for: ``further`` real rows, and ``tested``, the rows that no row may
+        be a copy of. Where splits are drawn anew for each data seed, these are the test rows of the draw.
+    """
+    chosen, reads = config.augmenters[augmenter], {}
+    if chosen.method == "real":
+        reads["further"] = ("prepare", "train")
+    if isinstance(chosen, Sifted) and chosen.filters.leaks != "keep":
+        repeated = getattr(config.datasets[dataset], "split", "fixed") == "repeated"
+        reads["tested"] = ("subsample" if repeated else "prepare", "test")
+    return reads
 
 
 def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, Any]:
@@ -174,7 +203,7 @@ def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, A
         one ``key`` (its place, never the key itself), ``limits``, ``price`` and for a batch ``poll``; none for a model
         that runs here. ``llm`` is None where none is asked.
     """
-    llm = getattr(config.augmenters[augmenter], "llm", None)
+    llm = asked_llm(config.augmenters[augmenter])
     return {
         "cache": config.cache,
         "results": config.results,

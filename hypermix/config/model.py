@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
-from hypermix.config.augmenter import AnyAugmenter
+from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset
 from hypermix.config.encoder import Encoder

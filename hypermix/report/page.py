@@ -16,7 +16,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from hypermix.report import browse, cost, dataset, figure, section
+from hypermix.report import browse, cost, dataset, figure, rejected, section
 from hypermix.report.format import count, percent
 from hypermix.report.outcome import OUTCOMES, find_outcome
 from hypermix.report.quality import quality_groups, quality_legend
@@ -36,6 +36,7 @@ class ReportData:
         spending: What receipts tell beside ``costs``; see `hypermix.report.cost.cost_rows`.
         verdict: What `hypermix.stats` judged.
         synthetic: A sample of synthetic rows with their keys, drawn by the caller.
+        rejected: Rows that were made and not used; see `hypermix.report.rejected.COLUMNS`.
         n_synthetic_total: How many synthetic rows the sample was drawn from.
         labels: For each dataset its labels in label order.
         baselines: The augmenters that others are compared with.
@@ -59,6 +60,7 @@ class ReportData:
     spending: pd.DataFrame
     verdict: Mapping[str, Any]
     synthetic: pd.DataFrame
+    rejected: pd.DataFrame
     n_synthetic_total: int
     labels: Mapping[str, Sequence[str]]
     baselines: Sequence[str]
@@ -213,6 +215,7 @@ def _row_words(data: ReportData) -> dict[str, Any]:
     return {
         "rows_json": Markup(browse.inert_json(rows)),  # noqa: S704 - its markup characters are escaped
         "static_rows": [_static_row(row) for row in rows[:_STATIC_ROWS]],
+        "rejected_rows": rejected.rejected_rows(data.rejected),
         "n_rows": count(len(rows)),
         "n_total": count(data.n_synthetic_total),
         "is_sample": len(rows) < data.n_synthetic_total,

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__, tables
-from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.relabel import name_scored
 from hypermix.augment.verbalizer import find_problems, words_from_json
 from hypermix.config import experiment
 from hypermix.config.llm import HOSTED_APIS
@@ -28,6 +28,8 @@ from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
+from hypermix.steps.rejected import count_rejected
+from hypermix.steps.unlike import unlike_runs
 
 _KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
 _REPEATERS = ("duplicate", "shuffle")
@@ -56,9 +58,11 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
     summary = _in_order(summarize(runs, level), config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha), config)
+    bounds = experiment.bounds(config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
     methods = {name: config.augmenters[name].method for name in baselines}
-    verdict = judge(comparisons, summary, baselines, config.report.alpha, level, methods)
+    asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     paid = _join_shared(receipts[receipts["llm"].notna()], config)
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": _costs(paid)}
@@ -84,6 +88,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         spending=_spending(paid, config),
         verdict=verdict,
         synthetic=_sample(rows, config.report.rows),
+        rejected=count_rejected(rows, config),
         n_synthetic_total=len(rows),
         labels=_labels(provenance),
         baselines=baselines,
@@ -101,6 +106,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
             *_short_classes(provenance),
             *_shortfalls(receipts),
             *_word_problems(provenance),
+            *unlike_runs(provenance[path] for path in inputs["metrics"]),
         ],
     )
     write_text(outputs["report"], render(data))
@@ -226,7 +232,7 @@ def _shortfalls(receipts: pd.DataFrame) -> Iterable[str]:
         missing = int((draws["rows_wanted"] - draws["rows_kept"]).sum())
         yield (
             f"{dataset}, {augmenter}: {missing} of {int(draws['rows_wanted'].sum())} rows are missing in {len(draws)} "
-            "draws, since no usable answer came in the tries allowed."
+            "draws, since no row that can be used came in the tries allowed."
         )
 
 
@@ -244,9 +250,8 @@ def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
     told = [
         f"{dataset}, {llm}: {problem}."
         for dataset, llm, made in _asked(provenance)
-        for problem in find_problems(
-            words_from_json(made["words"]), name_source(made["slices"]["augment"]["augmenter"])
-        )
+        if (source := name_scored(made["slices"]["augment"]["augmenter"])) is not None
+        for problem in find_problems(words_from_json(made["words"]), source)
     ]
     return dict.fromkeys(told)
 

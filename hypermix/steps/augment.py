@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,9 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import control, gpt3mix
+from hypermix.augment import (
+    attributed,
+    backtranslate,
+    conditional,
+    contextual,
+    control,
+    cotam,
+    custom,
+    eda,
+    gpt3mix,
+    paraphrase,
+    promptmix,
+    template,
+)
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
-from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.relabel import name_scored, relabel
+from hypermix.augment.tools import Tools
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -24,12 +39,28 @@ from hypermix.llm.price import Rate
 from hypermix.llm.usage import Usage
 from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.steps.further import read_further
+from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
-from hypermix.steps.rows import Rows
+from hypermix.steps.rewriter import open_tools
+from hypermix.steps.rows import Rows, Sieve
+from hypermix.steps.sieve import open_filter
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix)
+METHODS = (
+    control,
+    gpt3mix,
+    paraphrase,
+    conditional,
+    attributed,
+    promptmix,
+    cotam,
+    template,
+    custom,
+    eda,
+    contextual,
+    backtranslate,
+)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -45,7 +76,8 @@ def run(
     Args:
         keys: ``dataset``, ``subsample``, ``data_seed``, ``augmenter`` and ``trial``.
         slice_json: The slice of `augment`.
-        inputs: ``train``, the subsampled train rows; for further real rows ``further``, all of train.
+        inputs: ``train``, the subsampled train rows; for further real rows ``further``, all of train; for the filter
+            of leaks ``tested``, all test rows.
         runtime: What changes no result: ``cache``, the folder of the request store and of joined models; ``threads``
             of a model that runs here; ``offline``, whether the store alone answers; ``results``, the folder that names
             the experiment; ``llm``, its limits, price and the place of its key; ``budget``, the caps.
@@ -58,21 +90,31 @@ def run(
     started = time.perf_counter()
     work = open_work(keys, slice_json, inputs)
     parts, labels = work.parts, work.drawn["labels"]
+    tools, rewriter = open_tools(parts["augmenter"], runtime)
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = work.build(takes)
+        augmenter = work.build(takes, tools, offline=bool(runtime["offline"]))
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
-        draw = Rows(augmenter, None, client).make()
+        draw = Rows(augmenter, work.sieve(), client).make()
     refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
     if kept < wanted:
         _LOG.warning(
-            "%d of %d rows were made; the others had no usable answer in %d tries", kept, wanted, augmenter.attempts
+            "%d of %d rows were made; the others could not be used in %d tries%s",
+            kept,
+            wanted,
+            augmenter.attempts,
+            _word_reasons(draw.rows),
         )
     model = dict(client.llm.identity) if client else None
     more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words, "wanted": wanted}
+    if rewriter:
+        more["rewriter"] = rewriter
     if takes is not None:
         more["abilities"] = asdict(takes)
+    other = parts["augmenter"].get("relabel")
+    if other is not None and other["by"] == "classifier":
+        more["encoder"] = describe_encoder(other, offline=bool(runtime["offline"]))
     provenance = describe("augment", slice_json, {**keys, **_seeds(keys)}, inputs, **more)
     llm = parts["llm"]["name"] if "llm" in parts else None
     write_table(outputs["synthetic"], tables.from_columns("synthetic", _to_frame(draw.rows, llm)), provenance)
@@ -96,6 +138,7 @@ class Work:
         task: The wording of the dataset.
         seed: The seed of the draw.
         further: The rows of train that were not drawn, for the augmenter that takes them.
+        tested: The test rows, for the filter of leaks.
     """
 
     parts: Mapping[str, Any]
@@ -104,12 +147,32 @@ class Work:
     task: Task
     seed: int
     further: Sequence[Example]
+    tested: Path | None
 
-    def build(self, takes: Abilities | None) -> Augmenter:
-        """Return the augmenter, for a language model with these abilities."""
+    def build(self, takes: Abilities | None, tools: Tools, *, offline: bool) -> Augmenter:
+        """Return the augmenter.
+
+        Args:
+            takes: What the language model takes that it asks; None if it asks none.
+            tools: What computes here for it.
+            offline: Whether no hub is asked for the encoder of a classifier.
+        """
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further)
-        return AUGMENTERS.get(settings["method"])(settings, material)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, tools)
+        augmenter = AUGMENTERS.get(settings["method"])(settings, material)
+        other = settings.get("relabel")
+        if other is None:
+            return augmenter
+        labeler = Labeler(other, self.examples, self.task.labels, offline=offline)
+        return relabel(augmenter, other, material, labeler)
+
+    def sieve(self) -> Sieve | None:
+        """Return what refuses rows; None if the method has no filters.
+
+        Raises:
+            AugmentError: If the language of texts cannot be told.
+        """
+        return open_filter(self.parts["augmenter"], self.examples, len(self.task.labels), self.tested)
 
 
 def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path]) -> Work:
@@ -122,7 +185,12 @@ def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Pat
     examples = [Example(*row) for row in read_table(inputs["train"], "train").itertuples(index=False, name=None)]
     seed = _seeds(keys)["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
     further = read_further(inputs["further"], examples) if "further" in inputs else ()
-    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further)
+    return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further, inputs.get("tested"))
+
+
+def _word_reasons(rows: Sequence[SyntheticRow]) -> str:
+    counts = Counter(row.reason for row in rows if row.reason is not None).most_common()
+    return f" ({', '.join(f'{reason}: {count}' for reason, count in counts)})" if counts else ""
 
 
 def _seeds(keys: Mapping[str, str]) -> dict[str, int]:
@@ -138,9 +206,15 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
     return Task(task["text_type"], task["label_type"], words)
 
 
-def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
-    """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
-    source = name_source(settings)
+def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]] | None:
+    """Tell what the tokens of the label words lead to, before anything is paid.
+
+    Returns:
+        Them, for the provenance; None where no label word is read from tokens.
+    """
+    source = name_scored(settings)
+    if source is None:
+        return None
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, source)
     for problem in find_problems(words, source):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.config import experiment
-from hypermix.config.check import BOUNDS
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError, ConfigError
@@ -40,7 +39,7 @@ def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
     methods = {name: augmenter.method for name, augmenter in config.augmenters.items()}
     kept = experiment.exported_classifiers(config)
     tables = {name: read_table(path, name) for name, path in inputs.items()}
-    bounds = [name for name, method in methods.items() if method in BOUNDS]
+    bounds = experiment.bounds(config)
     tables = {
         name: table[table["classifier"].isin(kept) & ~table["augmenter"].isin(bounds)] for name, table in tables.items()
     }

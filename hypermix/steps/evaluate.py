@@ -33,6 +33,7 @@ def run(keys: Mapping[str, str], slice_json: str, predictions: Path, output: Pat
     measures = score(labels, np.array([*test["probabilities"]], dtype=np.float64))
     row = {**trained["run"], "n_test": len(test), **measures}
     seeds = {name: int(keys[name]) for name in ("data_seed", "trial")}
-    provenance = describe("evaluate", slice_json, {**keys, **seeds}, {"predictions": predictions})
+    alike = {name: trained[name] for name in ("weights", "device", "precision") if name in trained}
+    provenance = describe("evaluate", slice_json, {**keys, **seeds}, {"predictions": predictions}, trained=alike)
     table = tables.from_columns("metrics", {name: [value] for name, value in row.items()})
     write_table(output, table, provenance)

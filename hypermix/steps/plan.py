@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.config import experiment
+from hypermix.config.augmenter import asked_llm
 from hypermix.config.model import Config
 from hypermix.errors import LlmError
 from hypermix.files import read_provenance
@@ -25,6 +26,7 @@ from hypermix.steps.augment import open_work
 from hypermix.steps.choose import export_augmentation
 from hypermix.steps.model import HERE, known_abilities, ledger_path, main_path, open_llm, open_store
 from hypermix.steps.rehearsal import Asked, Count, rehearse
+from hypermix.steps.rewriter import open_tools
 
 PROBE = "(probe)"
 """What stands in the place of an augmenter for the requests that find out what an endpoint takes."""
@@ -95,13 +97,15 @@ class _Plan:
         if not _is_current(config, train, str(key["dataset"])):
             self._missing.add(train)
             return
-        work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, {"train": train})
+        inputs = {"train": train, **_tested(config, key)}
+        work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, inputs)
         counts = self._counts.setdefault((augmenter, name), [])
         same = (slice_json, train, work.seed)
         if same in self._rows:  # the same questions: the first of them pays for all
             counts.append(Count(self._rows[same]))
             return
-        counts.append(rehearse(work, work.build(talker.takes), None, talker.asked))
+        tools, _ = open_tools(work.parts["augmenter"], {"offline": True})
+        counts.append(rehearse(work, work.build(talker.takes, tools, offline=True), work.sieve(), talker.asked))
         self._rows[same] = counts[-1].rows
 
     def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:
@@ -158,9 +162,20 @@ class _Plan:
 def _augmentations(config: Config, export: bool) -> list[dict[str, Any]]:
     """List what asks a language model; runs that differ in the classifier share it."""
     keys_of_all = [*experiment.runs(config), *([export_augmentation(config)] if export else [])]
-    asking = [key for key in keys_of_all if getattr(config.augmenters[str(key["augmenter"])], "llm", None)]
+    asking = [key for key in keys_of_all if asked_llm(config.augmenters[str(key["augmenter"])])]
     keys = dict.fromkeys(tuple(key[part] for part in _AUGMENTATION) for key in asking)
     return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]
+
+
+def _tested(config: Config, key: Mapping[str, Any]) -> dict[str, Path]:
+    """Name the test rows that a draw's rows are held against, if they are there."""
+    reads = experiment.augment_reads(config, str(key["dataset"]), str(key["augmenter"]))
+    if "tested" not in reads:
+        return {}
+    stage, split = reads["tested"]
+    parts = _DRAW if stage == "subsample" else _DRAW[:1]
+    path = Path(config.results, stage, *(f"{part}={key[part]}" for part in parts), f"{split}.parquet")
+    return {"tested": path} if path.is_file() else {}
 
 
 def _is_current(config: Config, train: Path, dataset: str) -> bool:

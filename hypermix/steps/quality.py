@@ -16,8 +16,11 @@ from hypermix.augment.quality.catalog import LEAST, with_enough
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.steps.provenance import describe
 
-SHARED = ("hypermix.steps.measure", "hypermix.steps.embedding")
+SHARED = ("hypermix.steps.measure", "hypermix.classify.embed", "hypermix.classify.model")
 """What is imported for draws that have rows, and is worth sharing among jobs."""
+
+_LONGEST = 64
+"""Tokens of a text that count: most of a row is told by then, and time grows with them."""
 
 
 def run(
@@ -70,7 +73,8 @@ def _measure(
     def embed(texts: Sequence[str]) -> NDArray[np.float64]:
         from hypermix.steps.embedding import embed_texts
 
-        return embed_texts(texts, settings["model"], runtime["threads"], runtime["offline"])
+        threads, offline = runtime["threads"], runtime["offline"]
+        return embed_texts(texts, settings["model"], threads=threads, offline=offline, longest=_LONGEST)
 
     real = read_real(inputs, kept["text"].tolist(), settings["judge_rows"], seeds["data_seed"])
     return measure(Draw(kept, real, labels, seeds["trial"], embed, settings["rows"]))

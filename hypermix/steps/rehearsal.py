@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hypermix.augment.base import Augmenter, Slot
 from hypermix.augment.dialogue import ask_next, conclude
+from hypermix.augment.relabel import Relabeled
 from hypermix.llm.answer import read_answer, read_usage
 from hypermix.llm.client import Llm
 from hypermix.llm.price import FRAME, count_bytes, count_parts, most_completion
@@ -168,6 +169,8 @@ class _Rehearsal:
         self._asked = asked
         self._count = Count(augmenter.n_rows)
         self._typical = _middle(work.examples)
+        self._open = False
+        """Whether an earlier row is not known yet, so that what later ones are refused beside is a guess."""
 
     def play(self) -> Count:
         for row in range(self._count.rows):
@@ -176,26 +179,30 @@ class _Rehearsal:
 
     def _play_row(self, row: int) -> None:
         """Go through the tries at a row up to the first one that lacks an answer."""
+        sure = True
         for attempt in range(self._augmenter.attempts):
             slot, answers = Slot(row, attempt), list[Completion]()
             while requests := self._plan(slot, answers):
                 found = [self._asked.find(self._question(request)) for request in requests]
                 self._count.stored += sum(answer is not None for answer in found)
                 if None in found:
-                    self._leave_open(slot, answers, requests, found)
+                    self._leave_open(slot, answers, requests, found, sure=sure)
                     return
                 answers += [answer for answer in found if answer is not None]
-            if self._keep(conclude(self._augmenter.talk(slot), answers)):
+            made = conclude(self._augmenter.talk(slot), answers)
+            if not made.kept or (self._sieve is not None and self._sieve.judge(made) is not None):
+                continue
+            if self._sieve is None or self._sieve.compare(made) is None:
+                self._keep(made, slot)
                 return
+            sure = sure and not self._open  # a row before it may turn out otherwise, and then this one is kept
 
-    def _keep(self, row: SyntheticRow) -> bool:
-        """Tell whether a row is kept beside those before it. Where they are not known yet, this is a guess."""
-        if not row.kept or self._sieve is None:
-            return row.kept
-        if self._sieve.judge(row) is not None or self._sieve.compare(row) is not None:
-            return False
+    def _keep(self, row: SyntheticRow, slot: Slot) -> None:
+        if self._sieve is None:
+            return
         self._sieve.keep(row)
-        return True
+        if self._open:
+            self._count_later(slot)  # a row before it may turn out to be its like
 
     def _leave_open(
         self,
@@ -203,8 +210,11 @@ class _Rehearsal:
         answers: Sequence[Completion],
         requests: Sequence[Request],
         found: Sequence[Completion | None],
+        *,
+        sure: bool,
     ) -> None:
-        """Count what is left of a row: at least the rest of this try, at most that of all tries."""
+        """Count what is left of a row: at least the rest of this try, if it is surely made, at most all tries."""
+        self._open = True
         missing = [self._question(request) for request, answer in zip(requests, found, strict=True) if answer is None]
         imagined = [
             self._imagine(request, len(answers)) if answer is None else answer
@@ -212,12 +222,16 @@ class _Rehearsal:
         ]
         follow = self._follow(slot, [*answers, *imagined])
         length = len(self._augmenter.rehearse(self._typical, 0).encode()) / MOST_BYTES
-        for question in self._unasked(missing, self._asked.low):
+        for question in self._unasked(missing, self._asked.low) if sure else ():
             shortest = min(length, most_completion(question.body)) if not answers else _fewest(question)
             self._count.low[question.path].add(question, shortest)
-        for question in follow:
+        for question in follow if sure else ():
             self._count.low[question.path].add(question, _fewest(question))
         self._count_most(slot, missing, follow, len(answers) + len(requests))
+        self._count_later(slot)
+
+    def _count_later(self, slot: Slot) -> None:
+        """Count the most that the tries after this one can take."""
         for attempt in range(slot.attempt + 1, self._augmenter.attempts):
             later = Slot(slot.row, attempt)
             first = self._plan(later, [])
@@ -247,7 +261,8 @@ class _Rehearsal:
         if others > 0:
             self._count.followed += others
             largest = max([row, *follow], key=lambda question: count_bytes(question.body))
-            self._count.high[largest.path].add(largest, 1, longest, others)
+            fewest = self._augmenter.label_tokens if isinstance(self._augmenter, Relabeled) else 1
+            self._count.high[largest.path].add(largest, fewest, longest, others)
 
     def _follow(self, slot: Slot, answers: list[Completion]) -> list[Question]:
         """Return what would be asked after these answers, if each goes on with a stand-in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
@@ -24,7 +24,7 @@ _ENOUGH_TO_GIVE_UP = 10
 
 
 class Sieve(Protocol):
-    """Tells which rows are not trained on."""
+    """Tells which rows are not trained on. Of the tries at a row, one at a time waits or is kept."""
 
     def judge(self, row: SyntheticRow) -> str | None:
         """Return why a row is refused by itself, whatever the others are; None if it is not."""
@@ -32,8 +32,15 @@ class Sieve(Protocol):
     def compare(self, row: SyntheticRow) -> str | None:
         """Return why a row is refused beside the rows that were kept so far; None if it is not."""
 
-    def keep(self, row: SyntheticRow) -> None:
-        """Take a row among those that others are compared with."""
+    def wait(self, row: SyntheticRow) -> None:
+        """Take a row that nothing speaks against among those that wait until the rows before them are settled."""
+
+    def keep(self, row: SyntheticRow) -> Mapping[int, str]:
+        """Take a row, waiting or not, among those that others are compared with.
+
+        Returns:
+            Why it speaks against rows that wait, by their indexes; they wait no longer.
+        """
 
 
 @dataclass(frozen=True)
@@ -63,19 +70,32 @@ class _Talk:
         return [answer for answer in self.answers if answer is not None]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Candidate:
-    """A row that is kept unless it is refused beside an earlier one.
+    """A row that is kept unless one before it speaks against it.
 
     Attributes:
         slot: Which try at which row it is.
         row: The row.
-        compared: How many kept rows it was compared with.
     """
 
     slot: Slot
     row: SyntheticRow
-    compared: int = -1
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A row that is refused by itself, whatever the others are.
+
+    Attributes:
+        row: The row.
+        answer: What was answered first; None if nobody was asked.
+        filtered: Whether the sieve refused it.
+    """
+
+    row: SyntheticRow
+    answer: str | None
+    filtered: bool
 
 
 class Rows:
@@ -102,7 +122,7 @@ class Rows:
         self._standing: dict[int, _Candidate] = {}
         self._given_up: set[int] = set()
         self._settled = self._kept = 0
-        self._unusable: dict[Slot, tuple[str, str | None]] = {}
+        self._unusable: dict[Slot, _Refused] = {}
 
     def make(self) -> Draw:
         """Return the rows, which depend on the arguments and the answers alone, and not on the order of the answers.
@@ -159,19 +179,23 @@ class Rows:
     def _take(self, slot: Slot, row: SyntheticRow, answers: Sequence[Completion]) -> None:
         """Take what a slot made: a row that stands until the rows before it are settled, or another try."""
         self._keys[slot] = tuple(answer.key for answer in answers)
-        if row.kept and self._sieve is not None:
-            row = replace(row, reason=self._sieve.judge(row))
+        judged = None if self._sieve is None or not row.kept else self._sieve.judge(row)
+        if judged is not None:
+            row = replace(row, reason=judged)
+        if row.reason is not None and slot.row < _ENOUGH_TO_GIVE_UP:
+            self._unusable[slot] = _Refused(row, answers[0].text if answers else None, judged is not None)
+        elif row.kept and self._sieve is not None:
+            row = replace(row, reason=self._sieve.compare(row))
         self._made[slot] = row
         if row.kept:
             self._standing[slot.row] = _Candidate(slot, row)
-            self._compare(self._standing[slot.row])
+            if self._sieve is not None and slot.row != self._settled:
+                self._sieve.wait(row)
         else:
-            if answers and slot.row < _ENOUGH_TO_GIVE_UP:
-                self._unusable[slot] = answers[0].text, row.reason
             self._try_again(slot)
             # By the first rows, not by the answers that came first, so that a replay in another order ends alike.
-            first = [self._made.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
-            if self._unusable and slot.attempt == 0 and all(one is not None and not one.kept for one in first):
+            first = [self._unusable.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
+            if slot.attempt == 0 and all(one is not None and one.answer is not None for one in first):
                 self._fail(_ENOUGH_TO_GIVE_UP)
         self._settle()
 
@@ -182,34 +206,20 @@ class Rows:
             self._given_up.add(slot.row)
 
     def _settle(self) -> None:
-        """Keep rows in their order, as far as all before are settled; tell the others of them, if they must wait."""
-        before = self._kept
+        """Keep rows in their order, as far as all before are settled; those that one speaks against are tried again."""
         while self._settled in self._standing or self._settled in self._given_up:
-            candidate = self._standing.get(self._settled)
+            candidate = self._standing.pop(self._settled, None)
             if candidate is not None:
-                if not self._compare(candidate):
-                    continue
-                del self._standing[self._settled]
                 self._kept += 1
                 if self._sieve is not None:
-                    self._sieve.keep(candidate.row)
+                    self._refuse(self._sieve.keep(candidate.row))
             self._settled += 1
-        if self._kept > before:
-            for candidate in list(self._standing.values()):
-                self._compare(candidate)
 
-    def _compare(self, candidate: _Candidate) -> bool:
-        """Compare a row with the kept ones that it was not compared with; refuse it if one speaks against it."""
-        if self._sieve is None or candidate.compared == self._kept:
-            return True
-        candidate.compared = self._kept
-        reason = self._sieve.compare(candidate.row)
-        if reason is None:
-            return True
-        del self._standing[candidate.slot.row]
-        self._made[candidate.slot] = replace(candidate.row, reason=reason)
-        self._try_again(candidate.slot)
-        return False
+    def _refuse(self, reasons: Mapping[int, str]) -> None:
+        for row, reason in sorted(reasons.items()):
+            candidate = self._standing.pop(row)
+            self._made[candidate.slot] = replace(candidate.row, reason=reason)
+            self._try_again(candidate.slot)
 
     def _refuse_hopeless(self) -> None:
         """Fail if there are answers and none can be used; rows are kept or there is nothing to train on."""
@@ -217,12 +227,16 @@ class Rows:
             self._fail(len(self._made))
 
     def _fail(self, count: int) -> NoReturn:
-        first = [self._unusable[slot] for slot in sorted(self._unusable)[:_SHOWN_ANSWERS]]
-        shown = [f"  {text[:_SHOWN_CHARACTERS]!r} ({reason})" for text, reason in first]
-        cut = all(reason == "cut off" for _, reason in self._unusable.values())
-        advice = (
-            "raise the augmenter's max_tokens" if cut else "try more examples, another model, or plainer label words"
-        )
+        # Of later tries some may not have come yet.
+        slots = [slot for slot in sorted(self._unusable) if slot.attempt == 0]
+        first = [self._unusable[slot] for slot in slots if self._unusable[slot].answer is not None]
+        shown = [f"  {(one.answer or '')[:_SHOWN_CHARACTERS]!r} ({one.row.reason})" for one in first[:_SHOWN_ANSWERS]]
+        if all(one.row.reason == "cut off" for one in first):
+            advice = "raise the augmenter's max_tokens"
+        elif all(one.filtered for one in first):
+            advice = "loosen the augmenter's filters, or try more examples or another model"
+        else:
+            advice = "try more examples, another model, or plainer label words"
         advice += "; stored answers cost nothing again"
         raise AugmentError("\n".join([f"none of {count} answers can be used; the first are", *shown, advice]))
 

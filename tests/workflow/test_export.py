@@ -178,6 +178,16 @@ def test_a_match_makes_no_rows_for_an_export(tmp_path: Path) -> None:
     assert jobs == {"prepare": 1, "subsample": 1, "augment": 1, "fit": 1}
 
 
+def test_a_new_augmenter_trains_nothing_of_a_match_again(tmp_path: Path) -> None:
+    workspace = tiny_workspace(tmp_path)
+    workspace.config["classifiers"]["tiny"]["match"] = "duplicate"
+    before = _jobs(workspace.run("--quiet", "rules"))
+    workspace.config["augmenters"]["double"] = {"method": "duplicate", "multiplier": 2.0}
+    new = before["train"] // 2
+    expected = {"augment": new, "train": new, "evaluate": new, "aggregate": 1, "all": 1}
+    assert _jobs(workspace.run("-n", "--quiet", "rules")) == expected
+
+
 def test_plan_counts_the_rows_of_an_export(
     exported: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,10 @@ rule aggregate:
         receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
         profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
     output:
-        **{name: f"{RESULTS}/aggregate/{name}.parquet" for name in ["runs", "summary", "comparisons", "costs", "quality"]},
+        **{
+            name: f"{RESULTS}/aggregate/{name}.parquet"
+            for name in ["runs", "summary", "comparisons", "costs", "quality"]
+        },
         verdict=f"{RESULTS}/aggregate/verdict.json",
         report=f"{RESULTS}/aggregate/report.html",
     log:

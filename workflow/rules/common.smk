@@ -65,35 +65,11 @@ def source_files(wildcards):
     return [name for name in names if name is not None and not is_url(name)]
 
 
-def model_files(model):
-    """Name the files of a model that lies here, so that a new one under an old name is noticed."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return sorted(
-            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
-        )
-    return [str(path)] if path.is_file() else []
-
-
-def llm_files(wildcards):
-    """Name the files of the language model that an augmenter asks; of a hosted one it has the name alone."""
-    name = getattr(CONFIG.augmenters[wildcards.augmenter], "llm", None)
-    llm = CONFIG.llms[name] if name else None
-    return model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
-
-
 def whole_splits(wildcards):
-    """Name the splits of the whole dataset that an augmentation reads, such as the train of further real rows."""
-    prepared = splits("prepare", f"dataset={wildcards.dataset}")
-    reads = experiment.augment_reads(CONFIG, wildcards.augmenter)
-    return {purpose: prepared[split] for purpose, split in reads.items()}
-
-
-def classifier_files(wildcards):
-    """Name the files of the model that a classifier starts from, with those of a sentence encoder's modules."""
-    model = CONFIG.classifiers[wildcards.classifier].model
-    modules = Path(model).expanduser().glob("[0-9]*_*/*")
-    return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
+    """Name the other splits that an augmentation reads, such as the whole train of further real rows."""
+    keys = {"prepare": f"dataset={wildcards.dataset}", "subsample": DRAW.format(**dict(wildcards.items()))}
+    reads = experiment.augment_reads(CONFIG, wildcards.dataset, wildcards.augmenter)
+    return {purpose: splits(stage, keys[stage])[split] for purpose, (stage, split) in reads.items()}
 
 
 def matched_rows(wildcards):
@@ -114,11 +90,6 @@ def augment_slice(dataset, augmenter):
 def train_slice(classifier):
     """Cut what `train` may see, once for all runs."""
     return experiment.train_slice(CONFIG, classifier)
-
-
-def embedder_files():
-    """Name the files of the encoder that measures synthetic rows."""
-    return model_files(CONFIG.quality.model)
 
 
 def quality_warmth(wildcards):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Material
-from hypermix.augment.gpt3mix import name_source
+from hypermix.augment.relabel import name_scored, relabel
 from hypermix.config import experiment
+from hypermix.config.augmenter import asked_llm
 from hypermix.config.llm import KEY_FILE, KEY_VARIABLE, Budget, HostedLlm
 from hypermix.config.model import Config
 from hypermix.errors import AugmentError, HypermixError, LlmError
@@ -77,7 +78,7 @@ def asked_llms(config: Config) -> list[Asked]:
     used: dict[str, dict[str, list[str]]] = {}
     for key in experiment.runs(config):
         augmenter, dataset = str(key["augmenter"]), str(key["dataset"])
-        llm = getattr(config.augmenters[augmenter], "llm", None)
+        llm = asked_llm(config.augmenters[augmenter])
         if llm is not None:
             datasets = used.setdefault(llm, {}).setdefault(augmenter, [])
             datasets += [] if dataset in datasets else [dataset]
@@ -293,11 +294,21 @@ def _check_source(config: Config, asked: Asked, augmenter: str, takes: Abilities
         words = task["label_words"] if len(task["label_words"]) > 1 else _STAND_INS
         worded = Task(task["text_type"], task["label_type"], dict(sorted(words.items())))
         try:
-            AUGMENTERS.get(settings["method"])(settings, Material([], worded, 0, takes))
+            material = Material([], worded, 0, takes)
+            built = AUGMENTERS.get(settings["method"])(settings, material)
+            if settings.get("relabel") is not None:
+                relabel(built, settings["relabel"], material, _no_label)
         except AugmentError as error:
             return read_error(about, error)
-    source = name_source(settings)
+    source = name_scored(settings)
+    if source is None:
+        return Finding("ok", about, f"method: {settings['method']} is possible with {asked.name}")
     return Finding("ok", about, f"label_source: {source} is possible with {asked.name}")
+
+
+def _no_label(text: str) -> Sequence[float]:  # noqa: ARG001 - no text is shown to it
+    """Stand in the place of a classifier, which needs no check."""
+    return ()
 
 
 def check_budget(config: Config, asked: Sequence[Asked]) -> Finding:

@@ -13,6 +13,7 @@ from hypermix.data.fetch import without_secret
 from hypermix.data.hub import find_prepared
 from hypermix.data.packaged import PACKAGE
 from hypermix.files import is_url
+from hypermix.hub import commit_of
 from hypermix.packages import ENCODERS, is_path, load_package, package_name
 from hypermix.report.checkup import Finding
 from hypermix.steps.doctor.reach import GATED, ask_hub
@@ -109,9 +110,14 @@ def check_model(about: str, model: str, revision: str | None, packages: Mapping[
         return Finding("ok", about, f"{model} is there")
     if is_path(model):
         return Finding("to do", about, f"{model}: no such file or folder", "mend its model in the config")
-    if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
-        return Finding("ok", about, f"{model} is in the cache of the hub")
-    return _hub_finding(about, "model", model, revision)
+    cached = try_to_load_from_cache(model, "config.json", revision=revision)
+    if not isinstance(cached, str):
+        return _hub_finding(about, "model", model, revision)
+    commit = commit_of(Path(cached).parent)
+    if commit is not None and revision != commit:
+        told = f"{model} is in the cache of the hub; another machine may get another commit"
+        return Finding("warning", about, told, f"write revision: {commit} beside it")
+    return Finding("ok", about, f"{model} is in the cache of the hub")
 
 
 def _hub_finding(about: str, kind: str, name: str, revision: str | None) -> Finding:

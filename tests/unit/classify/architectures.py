@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from transformers import (
@@ -24,46 +26,39 @@ LENGTHS = (3, 60, 5, 5, 17, 33, 4, 3, 2, 60, 9)
 """Rows of very different lengths, some of them longer than the local attention of ModernBERT sees."""
 
 _ALL = {"vocab_size": WORDS, "num_labels": LABELS}
-_KIN = {
-    **_ALL,
-    "hidden_size": 32,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "max_position_embeddings": 80,
-}
 _MODERN = {
-    **_KIN,
     "global_attn_every_n_layers": 2,
     "local_attention": 16,
     **{f"{name}_token_id": number for number, name in enumerate(("pad", "bos", "eos", "cls", "sep"))},
 }
 
 
-def _configs() -> dict[str, PreTrainedConfig]:
-    small = {"dim": 32, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 80}
+def _configs(width: int) -> dict[str, PreTrainedConfig]:
+    kin: dict[str, Any] = {**_ALL, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "max_position_embeddings": 80}
+    kin |= {"hidden_size": width, "intermediate_size": 2 * width}
+    small = {"dim": width, "n_layers": LAYERS, "n_heads": 4, "hidden_dim": 2 * width, "max_position_embeddings": 80}
     relative = {"relative_attention": True, "position_buckets": 16, "norm_rel_ebd": "layer_norm"}
-    deberta = {**relative, "share_att_key": True, "pos_att_type": ["p2c", "c2p"], "pooler_hidden_size": 32}
+    deberta = {**relative, "share_att_key": True, "pos_att_type": ["p2c", "c2p"], "pooler_hidden_size": width}
     return {
-        "bert": BertConfig(**_KIN),
+        "bert": BertConfig(**kin),
         "distilbert": DistilBertConfig(**_ALL, **small),
-        "electra": ElectraConfig(**_KIN, embedding_size=16),
-        "roberta": RobertaConfig(**_KIN, pad_token_id=1),
-        "xlm-roberta": XLMRobertaConfig(**_KIN, pad_token_id=1),
-        "modernbert": ModernBertConfig(**_MODERN, classifier_pooling="cls"),
-        "modernbert, mean": ModernBertConfig(**_MODERN, classifier_pooling="mean"),
-        "deberta-v3": DebertaV2Config(**_KIN, **deberta),
+        "electra": ElectraConfig(**kin, embedding_size=width // 2),
+        "roberta": RobertaConfig(**kin, pad_token_id=1),
+        "xlm-roberta": XLMRobertaConfig(**kin, pad_token_id=1),
+        "modernbert": ModernBertConfig(**kin, **_MODERN, classifier_pooling="cls"),
+        "modernbert, mean": ModernBertConfig(**kin, **_MODERN, classifier_pooling="mean"),
+        "deberta-v3": DebertaV2Config(**kin, **deberta),
     }
 
 
-ARCHITECTURES = tuple(_configs())
+ARCHITECTURES = tuple(_configs(32))
 PACKED = tuple(name for name in ARCHITECTURES if name != "deberta-v3")
 
 
-def make_model(name: str) -> PreTrainedModel:
+def make_model(name: str, width: int = 32) -> PreTrainedModel:
     """Return a model, in evaluation."""
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(_configs()[name]).eval()
+    model = AutoModelForSequenceClassification.from_config(_configs(width)[name]).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -7,13 +7,15 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import GPT2Config, GPT2ForSequenceClassification, PreTrainedModel
 
-from hypermix.classify.encode import Encoded, pad_rows
+from hypermix.classify.encode import Encoded, encode, pad_rows
 from hypermix.classify.mixing import Mixing
+from hypermix.classify.model import load_classifier, locate_model
 from hypermix.classify.network import Network
 from hypermix.errors import TrainError
 from tests.unit.classify.architectures import ARCHITECTURES, LAYERS, LENGTHS, PACKED, make_model, make_rows
@@ -41,6 +43,24 @@ def test_logits_equal_padded_ones(name: str) -> None:
     assert network.packed == (name in PACKED)
     assert torch.allclose(network.logits(rows, POSITIONS), wanted, atol=1e-5)
     assert wanted.std(dim=0).max() > 0.01  # rows differ
+
+
+def test_real_rows_of_a_trained_encoder_have_their_padded_logits() -> None:
+    """Sentences from one word to past the longest input, through the weights that a package carries."""
+    sentence = "Not since the first one has a sequel, however slow its opening hour, moved its audience so much. "
+    words = (sentence * 40).split()
+    texts = [" ".join(words[:count]) for count in (1, 2, 640, 7, 19, 3, 90, 33, 260, 5, 1)]
+    texts += ["Superbe !", "どうしてこんなに退屈なのか", "🍿🍿🍿", "¿Otra vez? No, gracias."]
+    network, tokenizer = load_classifier(locate_model("package:minilm-l6"), 2, seed=1)
+    network.model.eval()
+    rows = encode(tokenizer, texts, np.zeros((len(texts), 2), np.float32), 512)
+    assert (min(map(len, rows.tokens)), max(map(len, rows.tokens)), network.packed) == (3, 512, True)
+    order = list(reversed(range(len(texts))))
+    with torch.inference_mode():
+        found = network.logits(rows, order)
+        wanted = padded(network.release(), rows, order)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert wanted.std(dim=0).max() > 0.01
 
 
 @pytest.mark.parametrize("name", PACKED)

@@ -134,6 +134,15 @@ def test_batches_stay_parted_and_it_is_told_once(tiny: Path, rows: Encoded, capl
     ]
 
 
+def test_optimizer_that_does_not_fit_is_told(tiny: Path, rows: Encoded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 400 MiB")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(TrainError, match="memory is too small for the optimizer's means of this model's weights"):
+        finetune(narrow(tiny, 99), rows, rows, RECIPE, 1)
+
+
 def test_single_row_that_does_not_fit_is_told(tiny: Path, rows: Encoded) -> None:
     with pytest.raises(TrainError, match=r"memory is too small for a single row; lower the classifier's max_length"):
         predict(narrow(tiny, 0), rows)

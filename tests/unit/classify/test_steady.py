@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from hypermix.classify.steady import attend, steady_norms
-from tests.unit.classify.architectures import ARCHITECTURES, make_model
+from tests.unit.classify.architectures import ARCHITECTURES, PACKED, make_model
 
 SHAPES = [(7, 16), (1, 40, 16), (2, 3, 5, 16), (1, 16)]
 
@@ -147,27 +147,41 @@ from hypermix.classify import threads as cpu
 from hypermix.classify.encode import encode
 from hypermix.classify.finetune import finetune, predict
 from hypermix.classify.model import load_classifier, locate_model
+from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe
 from hypermix.classify.tmix import Mixer
 from hypermix.hashing import digest
+from tests.unit.classify.architectures import make_model, make_rows
 
-texts = ["a warm film " * length for length in (1, 9, 2, 13, 5, 4, 3, 11, 7, 6)]
 recipe = Recipe(1e-4, 0.01, 10, None, "epochs", 0, 1, 1, keep="last", clip=1.0)
-for threads in (1, 2, 4):
-    cpu.limit(threads)
-    for mixer in (None, Mixer(0.75, (4, 5, 6), "row", False, 1)):
-        network, tokenizer = load_classifier(locate_model("package:minilm-l6"), 2, 1)
-        rows = encode(tokenizer, texts, np.eye(2, dtype=np.float32)[[0, 1] * 5], 64)
-        loss = finetune(network, rows, rows, recipe, 1, mixer=mixer)[-1].train_loss
-        print(digest([loss, predict(network, rows).tolist()]))
+
+def load(name):
+    if name != "minilm":
+        network = Network(make_model(name, width=256))
+        return network, make_rows(network.model)
+    network, tokenizer = load_classifier(locate_model("package:minilm-l6"), 2, 1)
+    texts = ["a warm film " * length for length in (1, 9, 2, 13, 5, 4, 3, 11, 7, 6)]
+    return network, encode(tokenizer, texts, np.eye(2, dtype=np.float32)[[0, 1] * 5], 64)
+
+for name in sys.argv[1:]:
+    for mixer in (None, Mixer(0.75, (1, 2, 3), "row", False, 1)):
+        for threads in (1, 2, 4):
+            cpu.limit(threads)
+            network, rows = load(name)
+            loss = finetune(network, rows, rows, recipe, 1, mixer=mixer)[-1].train_loss
+            print(digest([loss, predict(network, rows).tolist()]))
 """
 
 
 def test_predictions_have_the_same_bits_with_any_number_of_threads() -> None:
     # More threads than cores spin for a long time while they wait, unless they are told to sleep.
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", RUN], env=environment, capture_output=True, text=True, check=True)
-    plain, mixed = done.stdout.split()[::2], done.stdout.split()[1::2]
-    assert len(plain) == len(mixed) == 3
-    assert (len(set(plain)), len(set(mixed))) == (1, 1)
-    assert plain[0] != mixed[0]
+    names = ["minilm", *PACKED]
+    command = [sys.executable, "-c", RUN, *names]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found = done.stdout.split()
+    assert len(found) == 6 * len(names)
+    for place, name in enumerate(names):
+        plain, mixed = found[6 * place : 6 * place + 3], found[6 * place + 3 : 6 * place + 6]
+        assert (len(set(plain)), len(set(mixed))) == (1, 1), name
+        assert plain[0] != mixed[0]

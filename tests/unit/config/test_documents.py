@@ -17,7 +17,7 @@ SHOWN = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
 
 def blocks() -> Iterator[tuple[str, str]]:
-    for name in ("README.md", "docs/llms.md", "docs/datasets.md", "docs/training.md"):
+    for name in ("README.md", "docs/llms.md", "docs/datasets.md", "docs/training.md", "docs/augmenters.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         yield from ((f"{name}:{text[: found.start()].count(chr(10)) + 1}", found[1]) for found in SHOWN.finditer(text))
 

@@ -27,7 +27,7 @@ from tests.unit.config.conftest import RAW, Change
 FULL = load_config(RAW).model_dump(mode="json", by_alias=True)
 """The small config with every setting written out."""
 
-ONE_CHOICE = {"source", "api", "method", "name", "sampling"}
+ONE_CHOICE = {"source", "api", "method", "name"}
 """Settings that have one value as yet, so that nothing can be set in their place."""
 
 NEED_AN_END = {("classifiers", "minilm", "schedule"), ("classifiers", "minilm", "warmup")}
@@ -78,7 +78,8 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [*listed, not value, "8s", "new", "b.csv", "copy", 7, ["none"], {"env": "NEW"}, "rt", "none", "slow"]
+        names = ["8s", "new", "b.csv", "copy", "rt", "none", "slow"]
+        return [*listed, not value, *names, 7, ["none"], {"env": "NEW"}, {"by": "classifier"}]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):

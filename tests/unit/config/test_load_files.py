@@ -78,6 +78,16 @@ def test_files_that_are_there_are_fine(folder: Path) -> None:
     assert missing(files(test=str(folder / "data" / "test.csv"))) == []
 
 
+def test_a_model_in_the_home_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder / "data"))
+    raw = set_key(files(), "llms.other.model", "~/../other.gguf")
+
+    assert missing(raw) == []
+    assert missing(set_key(raw, "llms.other.model", "~/none.gguf")) == [
+        f"llms.other.model: {folder}/data/none.gguf: no such file"
+    ]
+
+
 def test_each_missing_file_is_told_with_the_nearest(folder: Path) -> None:
     (folder / "other.gguf").unlink()
 

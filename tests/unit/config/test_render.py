@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from hypermix.config.filter import Filters, Relabel
 from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
 from hypermix.config.model import Config, Export, Quality, Report, Seeds, Subsample, Threads
@@ -63,6 +64,8 @@ def test_reference_has_every_setting() -> None:
     for name, nested in {"key": KeyPlace, "limits": Limits, "price": Price}.items():
         expected |= keys(nested, f"llms.NAME.{name}.") | {f"llms.NAME.{name}"}
     expected.add("llms.NAME.price.source")
+    for name, after in {"filters": Filters, "relabel": Relabel}.items():
+        expected |= keys(after, f"augmenters.NAME.{name}.")
     plain: dict[str, type[BaseModel]] = {
         **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads},
         "export": Export,
@@ -81,7 +84,8 @@ def test_reference_has_every_kind() -> None:
         *("source: packaged", "source: file", "source: hub", "source: registry"),
         *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
-        *("method: none", "method: duplicate", "method: gpt3mix"),
+        *(f"method: {name}" for name in variant_models("augmenters")),
+        *("augmenters.NAME.filters", "augmenters.NAME.relabel"),
         *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
     ]
 
@@ -108,7 +112,7 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
     [
         ("classifiers.NAME.batch_size", "`16`", "train"),
         ("classifiers.NAME.device", '`"auto"`', "train"),
-        ("augmenters.NAME.llm", "must be given", "augment"),
+        ("augmenters.NAME.labels", '`"soft"`', "augment"),
         ("seeds.data", '`{"master": 42, "count": 3}`', "aggregate"),
         ("subsample.train", '`["32s"]`', "aggregate"),
         ("subsample.test", "`null`", "subsample"),

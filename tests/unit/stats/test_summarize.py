@@ -203,6 +203,15 @@ def test_family_is_one_metric_of_everything(make_runs: MakeRuns) -> None:
     assert found["p_adjusted"].iloc[0] == 2 * found["p_value"].iloc[0]
 
 
+def test_bounds_are_a_family_of_their_own(make_runs: MakeRuns) -> None:
+    gain = [0.6, 0.61, 0.62, 0.63, 0.6, 0.61, 0.62, 0.63]
+    runs = make_runs({"none": [0.5] * 8, "gpt3mix": gain, "real": gain, "shuffle": [0.4] * 8})
+    found = compare(runs, ["none"], bounds=["real", "shuffle"])
+    assert pick(found, augmenter="gpt3mix")["p_adjusted"] == pick(found, augmenter="gpt3mix")["p_value"]
+    assert pick(found, augmenter="real")["p_adjusted"] == 2 * pick(found, augmenter="real")["p_value"]
+    assert pick(compare(runs, ["none"]), augmenter="gpt3mix")["p_adjusted"] == 3 * found["p_value"].iloc[0]
+
+
 def test_missing_tests_leave_the_family(make_runs: MakeRuns) -> None:
     runs = pd.concat(
         [

@@ -109,9 +109,10 @@ class Chain:
         outputs = self.augmented(key)
         found = experiment.augment_runtime(self.config, key["augmenter"], 1)
         runtime = {**found, "cache": str(self.cache), "results": str(self.results)}
-        whole = experiment.augment_reads(self.config, key["augmenter"])
+        splits = {"prepare": self.prepared(key), "subsample": self.drawn(key)}
+        reads = experiment.augment_reads(self.config, key["dataset"], key["augmenter"])
         inputs = {"train": self.drawn(key)["train"]}
-        inputs |= {purpose: self.prepared(key)[split] for purpose, split in whole.items()}
+        inputs |= {purpose: splits[stage][split] for purpose, (stage, split) in reads.items()}
         augment.run(words(key, AUGMENTATION), slice_json, inputs, runtime, outputs)
         return outputs
 

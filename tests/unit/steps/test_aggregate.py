@@ -70,6 +70,23 @@ def test_others_are_compared_with_controls(done: Chain) -> None:
     assert set(found.loc[found["augmenter"] == "duplicate", "n_pairs"]) == {2}
 
 
+def test_bounds_are_compared_and_not_judged(make_chain: MakeChain) -> None:
+    augmenters = {"mix": None, "most": {"method": "real"}, "least": {"method": "shuffle"}, "duplicate": None}
+    chain = make_chain(augmenters={**augmenters, "copy": {"method": "duplicate"}}, **{"except": []})
+    chain.prepare()
+    for key in chain.runs:
+        chain.up_to_train(key)
+        chain.evaluate(key)
+    aggregated = chain.aggregate()
+    compared = read_table(aggregated["comparisons"], "comparisons")
+    assert {"most", "least"} <= set(compared["augmenter"])
+    verdict = json.loads(aggregated["verdict"].read_text(encoding="utf-8"))
+    assert verdict["verdicts"] == []
+    assert verdict["headline"].startswith("Nothing to compare: every augmenter is a baseline")
+    page = aggregated["report"].read_text(encoding="utf-8")
+    assert "most" in page
+
+
 def test_every_measure_of_every_draw_is_in_quality(done: Chain) -> None:
     found = read_table(done.aggregated()["quality"], "all_quality")
     assert list(dict.fromkeys(found["augmenter"])) == ["none", "duplicate", "mix"]
@@ -175,6 +192,16 @@ def test_shortfall_is_in_the_report(controls: Chain) -> None:
     rewrite_receipt(controls, controls.key("duplicate"), rows_wanted=4, rows_kept=1)
     page = controls.aggregate()["report"].read_text(encoding="utf-8")
     assert "toy, duplicate: 3 of 4 rows are missing in 1 draws" in page
+
+
+def test_runs_of_other_weights_are_in_the_report(controls: Chain) -> None:
+    path = controls.metrics(controls.key("duplicate"))
+    made, rows = read_provenance(path), read_table(path, "metrics")
+    assert made["trained"]["device"] == "cpu"
+    other = {**made["trained"], "device": "cuda"}
+    write_table(path, tables.from_columns("metrics", rows), {**made, "trained": other})
+    page = controls.aggregate()["report"].read_text(encoding="utf-8")
+    assert "its runs ran on 2 kinds of device (cpu, cuda)" in page
 
 
 def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:

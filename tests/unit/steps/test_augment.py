@@ -218,12 +218,14 @@ def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -
 def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> None:
     # Row 1 comes at the second try, row 3 never.
     chain, key = drawn_chain(make_chain, "mix", augmenters={"mix": {"labels": "hard", "attempts": 2, "top_p": 0.5}})
-    good = " a bright film (Sentiment: Positive)"
-    texts = {Slot(0, 0): good, Slot(1, 0): " no end", Slot(2, 0): good, Slot(3, 0): " (Sentiment: Positive)"}
-    store_answers(chain, key, gemma, {**texts, Slot(1, 1): good, Slot(3, 1): " a film (Sentiment: Odd)"})
+    good = [f" a {word} film (Sentiment: Positive)" for word in ("bright", "dull", "long")]
+    texts = {Slot(0, 0): good[0], Slot(1, 0): " no end", Slot(2, 0): good[1], Slot(3, 0): " (Sentiment: Positive)"}
+    store_answers(chain, key, gemma, {**texts, Slot(1, 1): good[2], Slot(3, 1): " a film (Sentiment: Odd)"})
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
-    assert caplog.messages == ["3 of 4 rows were made; the others had no usable answer in 2 tries"]
+    assert caplog.messages == [
+        "3 of 4 rows were made; the others could not be used in 2 tries (no label: 1, empty text: 1, unknown label: 1)"
+    ]
     rows = synthetic(chain, key)
     assert rows["reason"].fillna("").tolist() == ["", "no label", "", "", "empty text", "unknown label"]
     assert rows["kept"].tolist() == [True, False, True, True, False, False]
@@ -260,12 +262,12 @@ def test_request_of_a_killed_job_is_counted(make_chain: MakeChain, gemma: Path) 
 def test_offline_replays_and_stops_at_the_first_missing_row(make_chain: MakeChain, gemma: Path) -> None:
     overlay = {"mix": {"labels": "hard", "attempts": 1, "top_p": 0.75}}
     chain, key = drawn_chain(make_chain, "mix", augmenters=overlay, offline=True)
-    good = " a bright film (Sentiment: Positive)"
-    store_answers(chain, key, gemma, {Slot(row, 0): good for row in (0, 1, 3)})
+    good = [f" a {word} film (Sentiment: Positive)" for word in ("bright", "dull", "good", "long")]
+    store_answers(chain, key, gemma, {Slot(row, 0): good[row] for row in (0, 1, 3)})
     (question,) = questions(chain, key, gemma, [Slot(2, 0)])
     with pytest.raises(LlmError, match=f"offline: the answer to request {question.key} \\(sample {question.sample}, "):
         chain.augment(key)
-    store_answers(chain, key, gemma, {Slot(2, 0): good})
+    store_answers(chain, key, gemma, {Slot(2, 0): good[2]})
     chain.augment(key)
     found = receipt(chain, key)
     assert (found["requests_paid"], found["requests_replayed"], found["rows_kept"]) == (0, 4, 4)
@@ -381,7 +383,10 @@ def test_provenance_holds_stages_so_far(done: Chain) -> None:
             assert sorted(made["slices"]) == ["augment", "prepare", "subsample"]
             assert made["labels"] == ["negative", "positive"]
             assert made["keys"] == {name: value for name, value in key.items() if name != "classifier"}
-            assert made["inputs"] == {"train": file_digest(done.drawn(key)["train"])}
+            read = {"train": done.drawn(key)["train"]}
+            if augmenter == "mix":
+                read["tested"] = done.prepared(key)["test"]
+            assert made["inputs"] == {name: file_digest(file) for name, file in read.items()}
 
 
 def test_files_have_their_schemas(done: Chain) -> None:

@@ -88,3 +88,17 @@ def test_without_the_hub_each_line_says_so(tmp_path: Path) -> None:
     for level, text in found.values():
         assert level == "to do"
         assert "the hub cannot be reached; check the network" in text
+
+
+def test_a_cached_model_without_a_commit_is_told_which_to_write(tmp_path: Path) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "home" / "hub" / "models--acme--reviews"
+    for file, content in ((f"snapshots/{commit}/config.json", "{}"), ("refs/main", commit)):
+        (cached / file).parent.mkdir(parents=True)
+        (cached / file).write_text(content, encoding="utf-8")
+    found = ask_of_hub(tmp_path, HF_HUB_OFFLINE="1")
+    assert found["classifier c-there"] == (
+        "warning",
+        "acme/reviews is in the cache of the hub; another machine may get another commit; "
+        f"write revision: {commit} beside it",
+    )

@@ -23,6 +23,7 @@ from hypermix.hashing import canonical_json, digest
 from hypermix.records import Abilities, Choice, Completion, Example, Task, Token
 from hypermix.stats.metric import score
 from hypermix.steps import prepare
+from tests.unit.augment import talking
 from tests.unit.augment.playing import harvest, plan
 from tests.unit.data.conftest import sdist
 from tests.unit.steps.chain import SPLITS
@@ -42,6 +43,15 @@ SETTINGS = {
     "frequency_penalty": 0.01,
     "attempts": 3,
 }
+TEMPLATES = [
+    ("paraphrase", "1b454f3bfbd64d5e"),
+    ("conditional", "a275f5144263e23a"),
+    ("attributed", "82728a6af3fa1a4a"),
+    ("promptmix", "c7ad63f3ee204780"),
+    ("cotam", "6b4244c338adab78"),
+]
+"""The digest of what each method asks that has its words from the library."""
+
 SLOTS = [Slot(row, attempt) for row in range(4) for attempt in range(2)]
 
 
@@ -89,7 +99,23 @@ def test_subsample_gives_its_rows() -> None:
 def test_augment_asks_its_requests() -> None:
     augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 42, Abilities()))
     requests = [request for slot in SLOTS for request in plan(augmenter, slot)]
-    pinned("augment", 3, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+    pinned("augment", 4, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
+
+
+@pytest.mark.parametrize(("method", "expected"), TEMPLATES)
+def test_augment_asks_by_templates(method: str, expected: str) -> None:
+    """Pin the packaged words and all draws of a method, in both forms."""
+    told = []
+    for abilities in (Abilities(), Abilities(chat=True)):
+        augmenter = talking.build(method, abilities, seed=42)
+        for slot in SLOTS:
+            answers: list[Completion] = []
+            while requests := plan(augmenter, slot, answers):
+                told += [[dict(request.body), request.sample, request.shared] for request in requests]
+                answers += [talking.answered(augmenter.rehearse(EXAMPLES[0], len(answers))) for _ in requests]
+            row = harvest(augmenter, slot, answers)
+            told.append([row.text, row.label, row.label_source, row.source_ids])
+    pinned("augment", 4, told, expected)
 
 
 def test_augment_reads_its_rows() -> None:
@@ -105,7 +131,7 @@ def test_augment_reads_its_rows() -> None:
     told = [
         [row.text, row.label, row.soft_label and [round(p, 12) for p in row.soft_label]] for row in [*rows, *copies]
     ]
-    pinned("augment", 3, [told, [row.source_ids for row in [*rows, *copies]]], "95fcd86dcfba610e")
+    pinned("augment", 4, [told, [row.source_ids for row in [*rows, *copies]]], "95fcd86dcfba610e")
 
 
 def test_evaluate_gives_its_measures() -> None:

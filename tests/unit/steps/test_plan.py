@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hypermix.augment.tools import NO_TOOLS
 from hypermix.config import experiment
 from hypermix.config.load import merge
 from hypermix.errors import AugmentError, ConfigError
@@ -97,7 +98,7 @@ def answer_draw(chain: Chain, key: Key, speaker: Speaker) -> None:
     settings = work.parts["llm"]
     llm = replace(open_llm(settings, runtime), open=lambda: nullcontext(SpeakerBackend(speaker)))
     with Client(llm, open_store(settings, runtime)) as client:
-        Rows(work.build(abilities(settings, runtime, client)), None, client).make()
+        Rows(work.build(abilities(settings, runtime, client), NO_TOOLS, offline=True), None, client).make()
 
 
 def check_bounds(before: Forecast, speaker: Speaker) -> None:

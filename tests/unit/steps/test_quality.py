@@ -255,9 +255,9 @@ def test_most_embedded_rows_bound_the_work(study: Study, monkeypatch: pytest.Mon
     seen: list[int] = []
     whole = embedding.embed_texts
 
-    def counted(texts: Sequence[str], *rest: Any) -> Any:
+    def counted(texts: Sequence[str], *rest: Any, **more: Any) -> Any:
         seen.append(len(texts))
-        return whole(texts, *rest)
+        return whole(texts, *rest, **more)
 
     monkeypatch.setattr(embedding, "embed_texts", counted)
     study.make(NEW)
