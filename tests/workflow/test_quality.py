@@ -50,7 +50,7 @@ def test_draws_are_measured(study: Workspace) -> None:
 def test_report_tells_them(study: Workspace) -> None:
     page = (study.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
     section = page[page.index('<section id="quality"') : page.index('<section id="costs"')]
-    assert re.findall(r'<th scope="col" class="number">(.*?)</th>', section) == ["duplicate", "real"]
+    assert re.findall(r'<th scope="col" class="number">(.*?)</th>', section) == ["real", "duplicate"]
     copies = section[section.index('<th scope="row">copies, %<') :]
     assert copies[: copies.index("</tr>")].count("<b>") == 1  # the controls of real texts have labels alone
     assert (
