@@ -34,7 +34,8 @@ METHOD_VERSIONS: dict[str, int] = {
 }
 """Raised when a stage gives other results for the same inputs.
 
-tests/unit/steps/test_golden.py pins prepare, subsample, augment and evaluate; sums of a training differ by machine.
+tests/unit/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ by
+machine.
 """
 
 Key = dict[str, str | int]

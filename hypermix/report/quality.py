@@ -134,7 +134,8 @@ def quality_groups(quality: pd.DataFrame, repeaters: Collection[str]) -> list[di
 
 def _group(setting: tuple[str, str], part: pd.DataFrame, repeaters: Collection[str]) -> dict[str, Any]:
     found = {(row["augmenter"], row["measure"]): row for row in part.to_dict("records")}
-    augmenters = [str(name) for name in dict.fromkeys(part["augmenter"])]
+    # What has few numbers comes last, so that a narrow page begins with what has many.
+    augmenters = sorted(map(str, dict.fromkeys(part["augmenter"])), key=lambda name: name in repeaters)
     rows: list[dict[str, Any]] = []
     absent = []
     for key, measure in _MEASURES.items():

@@ -56,14 +56,15 @@ def read_real(inputs: Mapping[str, Path], texts: Collection[str], most_known: in
     ids = pq.read_table(inputs["all_train"], columns=["id"], partitioning=None)["id"]
     free = np.flatnonzero(~_among(ids, test["id"].tolist()))
     left = free[~_among(ids, train["id"].tolist())[free]]
-    further = _choose(left, len(texts), seed, "further")
+    further = _choose(left, 2 * len(texts), seed, "further")  # some of them may be repeated
     known = _choose(free, most_known, seed, "known")
     places = np.union1d(further, known)
     rows = _take(inputs["all_train"], places)
     new = ~rows["text"].isin(set(texts)).to_numpy()
+    unseen = np.flatnonzero(np.isin(places, further) & new)
     return Real(
         train=train,
-        further=rows[np.isin(places, further) & new],
+        further=rows.iloc[_choose(unseen, len(texts), seed, "unseen")],
         known=rows[np.isin(places, known) & new],
         test=test,
         judged=test.iloc[_choose(np.arange(len(test)), _MOST_TEST, seed, "judged")],

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -94,9 +95,7 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
         words: The texts.
         n_known: How many of the first of them tell which words there are and how common they are.
     """
-    singles, single_rows = words.ngrams(1)
-    pairs, pair_rows = words.ngrams(2)
-    parts = [_counts(singles, single_rows, len(words), n_known), _counts(pairs, pair_rows, len(words), n_known)]
+    parts = [_counts(*words.ngrams(n), len(words), n_known) for n in (1, 2)]
     counted = sparse.hstack(parts, format="csr", dtype=np.float32)
     if counted.shape[1] > _MOST_FEATURES:
         common = np.argsort(-np.bincount(counted.indices, minlength=counted.shape[1]), kind="stable")
@@ -108,12 +107,10 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
 
 def _counts(names: NDArray[np.int64], rows: NDArray[np.int64], n_rows: int, n_known: int) -> sparse.csr_matrix:
     """Count what stands in at least two of the known rows."""
-    _, columns = np.unique(names, return_inverse=True)
-    width = int(columns.max(initial=-1)) + 1
-    counted = sparse.csr_matrix(
-        (np.ones(len(columns), np.float32), (rows, columns.astype(np.int32))), shape=(n_rows, width)
-    )
-    counted.sum_duplicates()
+    columns, known_names = pd.factorize(names)
+    width = len(known_names)
+    ones = np.ones(len(columns), np.float32)
+    counted = sparse.csr_matrix((ones, (rows.astype(np.int32), columns.astype(np.int32))), shape=(n_rows, width))
     known = counted.indices[: counted.indptr[n_known]]
     kept = np.flatnonzero(np.bincount(known, minlength=width) >= _LEAST_ROWS)
     return counted[:, kept]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Words:
         for step in range(1, n):
             names = names[:-1] * self.vocabulary + self.codes[step:]
             if step < n - 1:  # else the next product would be too large a number
-                names = np.unique(names, return_inverse=True)[1]
+                names = pd.factorize(names)[0]
         inside = rows[: len(names)] == rows[n - 1 :]
         return names[inside], rows[: len(names)][inside]
 
@@ -80,10 +81,10 @@ def encode_words(texts: Sequence[str]) -> Words:
     """Number the words of texts, in the order in which they come."""
     blocks = [_split(texts[start : start + _BLOCK]) for start in range(0, len(texts), _BLOCK)]
     counts = np.concatenate([np.zeros(1, np.int64), *[counts for _, counts in blocks]])
-    coded = pa.chunked_array([words for words, _ in blocks], pa.large_string()).combine_chunks().dictionary_encode()
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
-    return Words(coded.indices.to_numpy().astype(np.int64), np.cumsum(counts), max(1, len(coded.dictionary)))
+    coded = pa.chunked_array([words for words, _ in blocks], pa.large_string()).dictionary_encode()
+    codes = [np.zeros(0, np.int64), *[chunk.indices.to_numpy().astype(np.int64) for chunk in coded.chunks]]
+    vocabulary = len(coded.chunk(0).dictionary) if coded.num_chunks else 0  # all chunks share it
+    return Words(np.concatenate(codes), np.cumsum(counts), max(1, vocabulary))
 
 
 def _split(texts: Sequence[str]) -> tuple[pa.Array, Numbers]:

@@ -22,7 +22,8 @@ from hypermix.files import read_table
 from hypermix.hashing import canonical_json, digest
 from hypermix.records import Abilities, Choice, Completion, Example, Task, Token
 from hypermix.stats.metric import score
-from hypermix.steps import prepare
+from hypermix.steps import measure, prepare
+from hypermix.steps.real import Real
 from tests.unit.augment import talking
 from tests.unit.augment.playing import harvest, plan
 from tests.unit.data.conftest import sdist
@@ -150,3 +151,19 @@ def test_evaluate_gives_its_measures() -> None:
         },
         abs=1e-12,
     )
+
+
+def test_quality_gives_its_measures() -> None:
+    """Pin what is counted; embeddings and fitted weights differ by machine in their last bits."""
+    real = [f"{'good' if row % 2 else 'bad'} film {row % 7} with scene {row * row % 11}" for row in range(60)]
+    made = [f"{text} again" if row % 3 else text for row, text in enumerate(real[:40])]
+    labels = ["positive" if row % 2 else "negative" for row in range(60)]
+    frame = pd.DataFrame({"id": real, "text": real, "label": labels})
+    synthetic = pd.DataFrame({"text": made, "label": labels[:40], "source_ids": [[text] for text in real[:40]]})
+    synthetic["soft_label"] = [[0.75, 0.25] if label == "negative" else [0.5, 0.5] for label in labels[:40]]
+    around = Real(train=frame[:30], further=frame[30:], known=frame, test=frame[50:], judged=frame[50:])
+    drawn = measure.Draw(synthetic, around, ("negative", "positive"), 42, lambda texts: np.zeros((len(texts), 1)), 100)
+    parts = [part for name, part in measure.PARTS.items() if name not in ("embeddings", "told from real rows")]
+    found = {name: value for part in parts for name, value in part(drawn).items()}
+    told = sorted((name, value and round(value, 9)) for name, value in found.items() if "judge" not in name)
+    pinned("quality", 1, [list(pair) for pair in told if pair[0] != "soft_label_ece"], "d09664b967dce4a7")
