@@ -200,8 +200,8 @@ class StepReader:
 
     @property
     def stop(self) -> Sequence[str]:
-        """The next step."""
-        return (f"\n{self.step + 1}.",)
+        """An empty line, or the next step."""
+        return ("\n\n", f"\n{self.step + 1}.")
 
     def read(self, answer: str, prompt: str) -> list[Parsed]:
         """Read the last line with the step's number, or the line after it if nothing else stands there."""

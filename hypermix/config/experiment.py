@@ -24,6 +24,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
     "augment": 4,
+    "quality": 1,
     "train": 2,
     "evaluate": 1,
     "aggregate": 1,
@@ -211,6 +212,16 @@ def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, A
         "budget": _of_stage(config.budget, "runtime"),
         "llm": None if llm is None else _of_stage(config.llms[llm], "runtime"),
     }
+
+
+def quality_slice(config: Config) -> str:
+    """Return what `quality` may see of the config, as canonical JSON."""
+    return _slice("quality", quality=_of_stage(config.quality, "quality"))
+
+
+def quality_runtime(config: Config, threads: int) -> dict[str, Any]:
+    """Return what `quality` must know and no result depends on: ``threads`` and ``offline``, as plain JSON values."""
+    return {"threads": threads, "offline": config.offline}
 
 
 def train_slice(config: Config, classifier: str) -> str:

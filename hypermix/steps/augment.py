@@ -107,7 +107,7 @@ def run(
             _word_reasons(draw.rows),
         )
     model = dict(client.llm.identity) if client else None
-    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
+    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words, "wanted": wanted}
     if rewriter:
         more["rewriter"] = rewriter
     if takes is not None:

@@ -132,6 +132,7 @@ def slices(config: Config) -> Slices:
             for name in config.augmenters
         },
         **{("train", name): experiment.train_slice(config, name) for name in config.classifiers},
+        ("quality",): experiment.quality_slice(config),
         ("evaluate",): experiment.evaluate_slice(),
         ("aggregate",): experiment.aggregate_slice(config),
         ("choose",): experiment.choose_slice(config),
@@ -151,6 +152,7 @@ def users(place: Place) -> set[Path]:
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
         ("classifiers", "train"): {("train", name), *([] if place.path[-1] == "match" else [("fit", name)])},
         ("subsample", "subsample"): {("subsample",)},
+        ("quality", "quality"): {("quality",)},
         ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
     }
     if place.stage == "runtime":
@@ -173,7 +175,7 @@ def test_setting_changes_slices_of_its_stage(place: Place) -> None:
 
 
 def test_walk_meets_every_stage() -> None:
-    stages = {"prepare", "subsample", "augment", "train", "aggregate", "choose", "export", "runtime"}
+    stages = {"prepare", "subsample", "augment", "quality", "train", "aggregate", "choose", "export", "runtime"}
     assert {place.stage for place in PLACES} == stages
     assert len(PLACES) == len({place.path for place in PLACES}) > 150
     inner = {"key.env", "key.file", "limits.concurrency", "limits.tries", "price.input", "price.as_of"}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from hypermix.config.filter import Filters, Relabel
 from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
-from hypermix.config.model import Config, Export, Report, Seeds, Subsample, Threads
+from hypermix.config.model import Config, Export, Quality, Report, Seeds, Subsample, Threads
 from hypermix.config.registry import REGISTRY_PATH, read_registry
 from hypermix.config.render import datasets_document, json_schema, reference
 from hypermix.config.setting import Stage
@@ -69,6 +69,7 @@ def test_reference_has_every_setting() -> None:
     plain: dict[str, type[BaseModel]] = {
         **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads},
         "export": Export,
+        "quality": Quality,
     }
     for section, settings in plain.items():
         expected |= keys(settings, f"{section}.")

@@ -24,9 +24,9 @@ LLM = {"llm": "local", "max_tokens": 16, "attempts": 3, "temperature": 0.7, "mul
 SETTINGS: dict[str, dict[str, Any]] = {
     "paraphrase": {"per_call": 2},
     "conditional": {"candidates": 2, "examples": 1},
-    "attributed": {"attributes": {"topic": [], "length": ["short", "long"]}, "values": 3},
-    "promptmix": {"per_call": 2, "examples": 1},
-    "cotam": {"max_tokens": 60, "temperature": 0.7},
+    "attributed": {"attributes": {"topic": [], "length": ["short", "long"]}, "values": 2},
+    "promptmix": {"per_call": 2, "examples": 1, "relabel": None},
+    "cotam": {"max_tokens": 60, "temperature": 0.7, "attempts": 2},
     "template": {"template": str(EXAMPLE), "sampling": "closest"},
 }
 
@@ -43,7 +43,6 @@ def drawn(make_chain: MakeChain, method: str, **more: Any) -> tuple[Chain, Key]:
 def test_packaged_model_makes_rows(make_chain: MakeChain, method: str) -> None:
     chain, key = drawn(make_chain, method)
     chain.augment(key)
-    first = chain.augmented(key)["synthetic"].read_bytes()
     rows = read_table(chain.augmented(key)["synthetic"], "synthetic")
     (receipt,) = read_table(chain.augmented(key)["receipt"], "receipt").to_dict("records")
     kept = rows[rows["kept"]]
@@ -58,6 +57,9 @@ def test_packaged_model_makes_rows(make_chain: MakeChain, method: str) -> None:
     asked = receipt["requests_paid"] + receipt["requests_replayed"]
     if method in {"paraphrase", "promptmix"}:
         assert asked == len({*rows["request_key"]}) < len(rows)
+    first = chain.augmented(key)["synthetic"].read_bytes()
+    if method != "paraphrase":  # one of them is enough: the store knows no methods
+        return
     chain.augment(key)
     (again,) = read_table(chain.augmented(key)["receipt"], "receipt").to_dict("records")
     assert (again["requests_paid"], again["requests_replayed"]) == (0, asked)
