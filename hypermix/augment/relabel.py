@@ -141,12 +141,8 @@ class Relabeled:
         return "no label word" if label is None else SoftLabel(one_hot(label, self.material.task.labels), 1.0)
 
     def _pick(self, slot: Slot) -> list[Example]:
-        examples, count = self.material.examples, self.settings["examples"]
-        if count > len(examples):
-            raise AugmentError(
-                f"relabel.examples: {count} shown rows need as many, the subsample has {len(examples)}; lower "
-                "relabel.examples or raise the subsample"
-            )
+        examples = self.material.examples
+        count = min(self.settings["examples"], len(examples))
         return child_generator(self.material.seed, ("relabel", "examples", *slot)).sample(list(examples), count)
 
 

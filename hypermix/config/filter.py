@@ -87,7 +87,9 @@ class Relabel(Settings):
         "augment",
         "The language model, a key of `llms`, where the augmenter has none of its own.",
     )
-    examples: int = setting(8, "augment", "Real rows that `by: llm` shows with their labels.", unit="rows", ge=0)
+    examples: int = setting(
+        8, "augment", "Real rows that `by: llm` shows with their labels, at most.", unit="rows", ge=0
+    )
     labels: Literal["soft", "hard"] = setting(
         "soft",
         "augment",

@@ -218,6 +218,6 @@ def test_what_the_library_imports_is_listed() -> None:
     imports = {name.split(".")[0] for source in load("hypermix") for name in imported(source)}
     outside = imports - set(sys.stdlib_module_names) - {"hypermix"}
     listed = names(read("run.in")) | names(read("torch.txt"))
-    extra = names(read("setfit.in")) | {"scikit-learn"}  # which setfit brings
+    extra = names(read("setfit.in")) | {"wn"}
     assert {PACKAGE_OF.get(name, canonicalize_name(name)) for name in outside} <= listed | extra
     assert {"safetensors", "torch", "openai"} <= outside
