@@ -45,7 +45,7 @@ def time_stages(folder: Path) -> dict[str, list[float]]:
     for path in (folder / ".snakemake" / "metadata").iterdir():
         record = json.loads(path.read_text(encoding="utf-8"))
         jobs[record["rule"]][str(record["log"])] = record["endtime"] - record["starttime"]
-    order = ("prepare", "subsample", "augment", "train", "evaluate", "aggregate")
+    order = ("prepare", "subsample", "augment", "quality", "train", "evaluate", "aggregate")
     return {rule: sorted(jobs[rule].values()) for rule in order}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from hypermix.errors import HypermixError
 from hypermix.packages import is_path
 
-WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.txt")
+WANTED = ("*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.spm")
 """Settings, weights and tokenizer. Never code, and never weights that are pickles."""
 
 UNWANTED = ("[!0-9]*/*", "consolidated*")

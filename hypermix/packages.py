@@ -29,3 +29,17 @@ def load_package(module: str) -> ModuleType | None:
         return importlib.import_module(module)
     except ModuleNotFoundError:
         return None
+
+
+def has_wordnet(lexicon: str) -> bool:
+    """Tell whether a wordnet is installed for the library wn, by its name and version such as ``oewn:2024``."""
+    wn = load_package("wn")
+    # The library makes its folder and an empty database when it is asked, so it is asked only where there is one.
+    return wn is not None and wn.config.database_path.is_file() and _names(wn, lexicon)
+
+
+def _names(wn: ModuleType, lexicon: str) -> bool:
+    try:
+        return bool(wn.lexicons(lexicon=lexicon))
+    except wn.Error:  # none has this name, or a version of the library that reads these data no more
+        return False

@@ -112,6 +112,12 @@ SCHEMAS: dict[str, pa.Schema] = {
             "effect_size": REAL,
             "pairs_needed": COUNT,
         },
+        "quality": {"measure": TEXT, "value": REAL},
+        "all_quality": {
+            **{key: kind for key, kind in KEYS.items() if key != "classifier"},
+            "measure": TEXT,
+            "value": REAL,
+        },
         "costs": {
             "augmenter": TEXT,
             "llm": TEXT,
@@ -125,7 +131,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     }.items()
 }
-"""The columns of each table, by the name of its file."""
+"""The columns of each table, by the name of its file; ``all_quality`` is that of aggregate/quality.parquet."""
 
 _PARTITION = re.compile(r"^(\w+)=(.*)$")
 

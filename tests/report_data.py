@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from hypermix import tables
+from hypermix.augment.quality.catalog import NAMES
 from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData
 from hypermix.report.rejected import COLUMNS
+from hypermix.stats.quality import CELL
 
 HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
 """A text that tries to leave its place."""
@@ -305,6 +307,23 @@ def make_words() -> list[dict[str, Any]]:
     ]
 
 
+def make_quality(
+    augmenters: Sequence[str] = ("duplicate", "gpt3mix", "eda"),
+    settings: Sequence[tuple[str, str]] = (("rt", "16s"),),
+    n_seeds: int = 3,
+) -> pd.DataFrame:
+    """Make means of all measures but those of soft labels."""
+    soft = ("soft_label_entropy", "soft_label_ece")
+    rows = []
+    for dataset, subsample in settings:
+        for place, augmenter in enumerate(augmenters):
+            for number, measure in enumerate(name for name in NAMES if name not in soft):
+                mean = (1 + (7 * number + 3 * place) % 20) / 21
+                half = 0.02 if n_seeds > 1 else math.nan
+                rows.append((dataset, subsample, augmenter, measure, n_seeds, mean, mean - half, mean + half))
+    return pd.DataFrame(rows, columns=[*CELL, "n_seeds", "mean", "ci_low", "ci_high"])
+
+
 def make_report(**changes: Any) -> ReportData:
     """Make the data of a report; keyword arguments replace its fields."""
     runs = changes.get("runs", make_runs())
@@ -329,6 +348,8 @@ def make_report(**changes: Any) -> ReportData:
         "notices": ["rt: class 'positive' has 3 rows, 16 were asked."],
         "profile": make_profile(),
         "words": make_words(),
+        "quality": make_quality(),
+        "repeaters": ["duplicate"],
         "warnings": {
             "rt": [
                 "train: 3 rows of 9767 have an empty text (rows 1553, 1714, 2220); they are left out",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from hypermix.augment.dialogue import Dialogue
+from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.records import Abilities, Example, SyntheticRow, Task
 from hypermix.registry import Registry
 
@@ -33,6 +34,7 @@ class Material:
         seed: The data seed or trial seed of the draw.
         abilities: What the endpoint takes; None where no language model is asked.
         further: The rows of train that were not drawn, in their order; empty but for the method `real`.
+        tools: What computes here for it, other than a language model.
     """
 
     examples: Sequence[Example]
@@ -40,6 +42,7 @@ class Material:
     seed: int
     abilities: Abilities | None = None
     further: Sequence[Example] = ()
+    tools: Tools = NO_TOOLS
 
 
 class Augmenter(Protocol):

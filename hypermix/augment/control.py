@@ -60,7 +60,7 @@ class Control:
 def duplicate(material: Material, row: int) -> SyntheticRow:
     """Repeat the real rows: each once before any is repeated twice, in an order of its own for each round."""
     turn, position = divmod(row, len(material.examples))
-    return _copy(material, row, material.examples[_round(material.seed, turn, len(material.examples))[position]])
+    return _copy(material, row, material.examples[shuffled(material.seed, turn, len(material.examples))[position]])
 
 
 def mislabel(material: Material, row: int) -> SyntheticRow:
@@ -96,8 +96,8 @@ class FurtherRows:
 
 
 @lru_cache(maxsize=2)
-def _round(seed: int, turn: int, count: int) -> Sequence[int]:
-    """Return the order of a round. It is the same for all its rows, and long for a large subsample."""
+def shuffled(seed: int, turn: int, count: int) -> Sequence[int]:
+    """Return the order of the real rows in a round. It is the same for all its rows, and long for many."""
     order = list(range(count))
     child_generator(seed, ("duplicate", turn)).shuffle(order)
     return order

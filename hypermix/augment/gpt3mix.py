@@ -11,11 +11,12 @@ from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
 from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
+from hypermix.augment.sampling import Sampler
 from hypermix.augment.score import SoftLabel
 from hypermix.augment.source import MOST_FOLLOWED, SOURCES, Scene
 from hypermix.errors import AugmentError
 from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow
-from hypermix.seeding import child_generator, child_seed
+from hypermix.seeding import child_seed
 
 MOST_LETTERS = 26
 MOST_DECIDED = 255
@@ -33,6 +34,7 @@ class Gpt3Mix:
         form: How it is asked.
         settings: The settings of the augmenter in the config.
         label_source: Where soft labels come from.
+        sampler: Draws the rows of a prompt.
     """
 
     material: Material
@@ -40,6 +42,7 @@ class Gpt3Mix:
     form: Form
     settings: Mapping[str, Any]
     label_source: str
+    sampler: Sampler
 
     @property
     def attempts(self) -> int:
@@ -69,13 +72,7 @@ class Gpt3Mix:
         Raises:
             AugmentError: If a prompt needs more rows than there are.
         """
-        examples, seed, count = self.material.examples, self.material.seed, self.settings["examples"]
-        if count > len(examples):
-            raise AugmentError(
-                f"a prompt of {count} examples needs as many rows, the subsample has {len(examples)}; "
-                "lower the augmenter's examples or raise the subsample"
-            )
-        shown = child_generator(seed, ("gpt3mix", "examples", *slot)).sample(list(examples), count)
+        seed, shown = self.material.seed, self.sampler.pick(slot)
         body = self._body(shown, slot)
         (answer,) = yield [Request(self.form.path, body, "-".join(map(str, (seed, *slot))))]
         choice = answer.choices[0]
@@ -140,7 +137,8 @@ def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
     if problem is not None:
         raise AugmentError(f"label_source: {label_source} {problem}")
     form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
-    return Gpt3Mix(material, abilities, form, settings, label_source)
+    sampler = Sampler(material, settings["examples"], settings.get("sampling", "uniform"))
+    return Gpt3Mix(material, abilities, form, settings, label_source, sampler)
 
 
 def name_source(settings: Mapping[str, Any]) -> str:

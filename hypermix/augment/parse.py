@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hypermix.augment.lexicon import Lexicon, item_lexicon
@@ -89,20 +90,47 @@ def parse_object(content: str, task: Task) -> Parsed:
         content: What the model answered.
         task: The wording of the dataset.
     """
-    position = content.rfind(_THOUGHT) + 1
-    for _ in range(_MOST_BRACES):
-        position = content.find("{", position) + 1
-        if not position:
-            break
-        pairs = _read_object(content, position)
-        if pairs is not None and {"text", "label"} <= pairs.keys():
+    for pairs in _objects(content):
+        if {"text", "label"} <= pairs.keys():
             return _read_pairs(content, pairs, task)
     return Parsed(join_lines(content).strip() or None, None, None, "no item")
 
 
-def _read_object(content: str, position: int) -> dict[str, tuple[str, int, int, int]] | None:
+def read_objects(content: str) -> list[dict[str, str]]:
+    """Read the flat JSON objects of an answer, in their order; words, fences and lists around them do not matter.
+
+    Args:
+        content: What the model answered.
+
+    Returns:
+        The values by case folded key. A key inside of a value is escaped there, so it cannot be taken for one.
+    """
+    return [{key: value[0] for key, value in pairs.items()} for pairs in _objects(content)]
+
+
+def without_thoughts(content: str) -> str:
+    """Return an answer without the thoughts that some models write before it."""
+    return content.rpartition(_THOUGHT)[2]
+
+
+_Pairs = dict[str, tuple[str, int, int, int]]
+
+
+def _objects(content: str) -> Iterator[_Pairs]:
+    position = content.rfind(_THOUGHT) + 1
+    for _ in range(_MOST_BRACES):
+        position = content.find("{", position) + 1
+        if not position:
+            return
+        pairs = _read_object(content, position)
+        if pairs is not None:
+            yield pairs
+            position = max(end for _, _, _, end in pairs.values())
+
+
+def _read_object(content: str, position: int) -> _Pairs | None:
     """Return the value of each key, and where the key and its value stand; None if this is no flat object."""
-    pairs: dict[str, tuple[str, int, int, int]] = {}
+    pairs: _Pairs = {}
     while (pair := _PAIR.match(content, position)) is not None:
         key, value = _read_string(pair["key"]), _read_string(pair["value"])
         if key is None or value is None:
@@ -125,7 +153,7 @@ def _read_string(raw: str) -> str | None:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _read_pairs(content: str, pairs: dict[str, tuple[str, int, int, int]], task: Task) -> Parsed:
+def _read_pairs(content: str, pairs: _Pairs, task: Task) -> Parsed:
     text, text_at, _, _ = pairs["text"]
     word, key_at, start, end = pairs["label"]
     quote = content[start] == '"'

@@ -173,12 +173,15 @@ def relabel(inner: Augmenter, settings: Mapping[str, Any], material: Material, l
     return Relabeled(inner, material, settings, form=form)
 
 
-def name_scored(settings: Mapping[str, Any]) -> str:
-    """Return where the labels of an augmenter come from that its rows end up with; see `name_source`."""
+def name_scored(settings: Mapping[str, Any]) -> str | None:
+    """Return where the labels of an augmenter come from that its rows end up with; see `name_source`.
+
+    None where no label word is read from tokens: the method asks for texts of a label.
+    """
     other = settings.get("relabel")
-    if other is None or other["by"] != "llm" or other["then"] != "replace":
-        return name_source(settings)
-    return "classify" if other["labels"] == "soft" else "hard"
+    if other is not None and other["by"] == "llm" and other["then"] == "replace":
+        return "classify" if other["labels"] == "soft" else "hard"
+    return name_source(settings) if settings["method"] == "gpt3mix" else None
 
 
 def _lacking(labels: str, abilities: Abilities, count: int) -> str | None:

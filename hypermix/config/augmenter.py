@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from hypermix.config.filter import Filters, Relabel
 from hypermix.config.setting import Name, Settings, setting
@@ -21,8 +21,8 @@ class Augmenter(Settings):
     )
 
 
-class Making(Augmenter):
-    """What every augmenter has that makes new rows, which may fail.
+class Sifted(Augmenter):
+    """What every augmenter has whose rows may be refused or get another label.
 
     Attributes:
         COPIES: What `filters.copies` is where it is null.
@@ -30,8 +30,6 @@ class Making(Augmenter):
 
     COPIES: ClassVar[Literal["near", "exact", "keep"]] = "near"
 
-    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
-    attempts: int = setting(3, "augment", "How often a row is tried until it can be used.", ge=1, le=100)
     filters: Filters = setting(Filters(), "augment", "Which rows are refused, see below.")
     relabel: Relabel | None = setting(
         None, "augment", "Who gives each row another label, see below; null keeps the label that the method gives."
@@ -56,6 +54,13 @@ class Making(Augmenter):
         if own is not None and self.relabel.llm not in {None, own}:
             raise ValueError(f"relabel.llm: null, or {own} as the augmenter has; it is {self.relabel.llm}")
         return self
+
+
+class Making(Sifted):
+    """What every augmenter of ours has that makes new rows, which may fail."""
+
+    multiplier: float = setting(1.0, "augment", "Synthetic rows for each real row.", unit="rows a row", gt=0.0)
+    attempts: int = setting(3, "augment", "How often a row is tried until it can be used.", ge=1, le=100)
 
 
 def asked_llm(augmenter: Augmenter) -> str | None:
@@ -113,8 +118,13 @@ class Gpt3Mix(Making):
         "`labels: hard`. null: `logprobs` for soft labels, `hard` for hard ones.",
     )
     votes: int = setting(20, "augment", "Draws of the label with `label_source: vote`.", ge=2, le=128)
-    sampling: Literal["uniform"] = setting(
-        "uniform", "augment", "How the rows of a prompt are drawn: without replacement from all classes alike."
+    sampling: Literal["uniform", "balanced", "closest", "furthest"] = setting(
+        "uniform",
+        "augment",
+        "How the rows of a prompt are drawn, always without replacement. `uniform`: from all labels alike. "
+        "`balanced`: as many of each label; if the labels do not divide them, the rest are of labels that are drawn. "
+        "`closest`, `furthest`: one alike, the others by the softmax of the similarity of their sentence embeddings to "
+        "it, or of its negative.",
     )
     max_tokens: int = setting(100, "augment", "The longest answer.", unit="tokens", ge=1)
     temperature: float = setting(1.0, "augment", "Sampling temperature.", ge=0.0, le=2.0)
@@ -129,6 +139,3 @@ class Gpt3Mix(Making):
         if self.label_source is not None and self.labels != wanted:
             raise ValueError(f"labels: {wanted} beside label_source: {self.label_source}; labels is {self.labels}")
         return self
-
-
-AnyAugmenter = Annotated[NoAugmentation | Duplicate | Shuffle | Real | Gpt3Mix, Field(discriminator="method")]

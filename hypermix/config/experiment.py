@@ -9,11 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hypermix.config.augmenter import Making, asked_llm
+from hypermix.config.augmenter import Sifted, asked_llm
+from hypermix.config.augmenter_llm import Custom, Template
 from hypermix.config.check import BOUNDS, EXPORTED
 from hypermix.config.model import Config, SeedPlan
+from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
+from hypermix.plugins import plugin_version
 from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 
@@ -21,6 +24,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
     "augment": 4,
+    "quality": 1,
     "train": 2,
     "evaluate": 1,
     "aggregate": 1,
@@ -30,7 +34,8 @@ METHOD_VERSIONS: dict[str, int] = {
 }
 """Raised when a stage gives other results for the same inputs.
 
-tests/unit/steps/test_golden.py pins prepare, subsample, augment and evaluate; sums of a training differ by machine.
+tests/unit/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ by
+machine.
 """
 
 Key = dict[str, str | int]
@@ -149,10 +154,19 @@ def subsample_slice(config: Config) -> str:
 def augment_slice(config: Config, dataset: str, augmenter: str) -> str:
     """Return what `augment` may see of the config, as canonical JSON.
 
-    The words of a prompt and the language model are in it for the augmenters that use them alone.
+    The words of a prompt and the language model are in it for the augmenters that use them alone. The text of a
+    template stands in it in place of the name of its file, and for an augmenter of a package the package's version.
+
+    Raises:
+        ConfigError: If a template cannot be read.
+        AugmentError: If an augmenter's package is not installed.
     """
     chosen = config.augmenters[augmenter]
     parts: dict[str, Any] = {"augmenter": _of_stage(chosen, "augment")}
+    if isinstance(chosen, Template):
+        parts["augmenter"]["template"] = read_template(chosen.template)
+    if isinstance(chosen, Custom):
+        parts["package"] = plugin_version(chosen.name)
     llm = asked_llm(chosen)
     if llm is not None:
         parts["task"] = _of_stage(config.datasets[dataset], "augment")
@@ -170,7 +184,7 @@ def augment_reads(config: Config, dataset: str, augmenter: str) -> dict[str, tup
     chosen, reads = config.augmenters[augmenter], {}
     if chosen.method == "real":
         reads["further"] = ("prepare", "train")
-    if isinstance(chosen, Making) and chosen.filters.leaks != "keep":
+    if isinstance(chosen, Sifted) and chosen.filters.leaks != "keep":
         repeated = getattr(config.datasets[dataset], "split", "fixed") == "repeated"
         reads["tested"] = ("subsample" if repeated else "prepare", "test")
     return reads
@@ -199,6 +213,16 @@ def augment_runtime(config: Config, augmenter: str, threads: int) -> dict[str, A
         "budget": _of_stage(config.budget, "runtime"),
         "llm": None if llm is None else _of_stage(config.llms[llm], "runtime"),
     }
+
+
+def quality_slice(config: Config) -> str:
+    """Return what `quality` may see of the config, as canonical JSON."""
+    return _slice("quality", quality=_of_stage(config.quality, "quality"))
+
+
+def quality_runtime(config: Config, threads: int) -> dict[str, Any]:
+    """Return what `quality` must know and no result depends on: ``threads`` and ``offline``, as plain JSON values."""
+    return {"threads": threads, "offline": config.offline}
 
 
 def train_slice(config: Config, classifier: str) -> str:

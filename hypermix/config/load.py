@@ -11,19 +11,23 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hypermix.config.augmenter import AnyAugmenter, asked_llm
+from hypermix.config.augmenter import asked_llm
+from hypermix.config.augmenter_offline import local_models
+from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS, augmenters_in_use, find_mistakes
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset, FileDataset
 from hypermix.config.llm import AnyLlm, HostedLlm
 from hypermix.config.model import Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
+from hypermix.config.template import find_faults, template_files
 from hypermix.errors import ConfigError, accepted
 from hypermix.files import is_url
 from hypermix.packages import is_path
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}
 _TAGS = ("source", "api", "method")
+_TAG_PLACE = 2
 _HIDDEN = ("base_url", "key", "extra")
 """Settings of a language model whose values are never shown: a key may stand there by mistake."""
 
@@ -81,7 +85,7 @@ def check_files(config: Config) -> None:
     """Check that the user's own files are there, so that no hour is spent before a job misses one.
 
     Raises:
-        ConfigError: With one line for each file or folder that is missing.
+        ConfigError: With one line for each file or folder that is missing, or each template that has a fault.
     """
     named = {
         f"datasets.{name}.{split}": path
@@ -104,6 +108,13 @@ def check_files(config: Config) -> None:
         for name, relabel in relabels.items()
         if relabel is not None and relabel.by == "classifier" and is_path(relabel.model)
     }
+    named |= template_files(config)
+    named |= {
+        f"augmenters.{name}.{key}": model
+        for name, augmenter in config.augmenters.items()
+        for key, model in local_models(augmenter).items()
+        if is_path(model)
+    }
     missing = [f"  {where}: {path}: no such file{_nearest(path)}" for where, path in named.items() if _is_gone(path)]
     # Who takes a key for its place has put it there, so what stands there is not shown.
     keys = {f"llms.{name}.key.file": path for name, path in _key_files(config).items()}
@@ -111,6 +122,9 @@ def check_files(config: Config) -> None:
     if missing:
         here = f"paths are taken from {Path.cwd().name}/, the folder that snakemake runs in:"
         raise ConfigError("\n".join([f"the config names what is not there; {here}", *missing]))
+    faults = [f"  {fault}" for fault in find_faults(config)]
+    if faults:
+        raise ConfigError("\n".join(["the config names prompt templates with faults:", *faults]))
 
 
 def _key_files(config: Config) -> dict[str, str]:
@@ -233,6 +247,9 @@ def _user_path(loc: tuple[str | int, ...], raw: Mapping[str, Any]) -> tuple[str 
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
         if here is not raw and not isinstance(here, Mapping | list):
+            continue
+        # The tag stands right after the name of a variant; it may be the name of one of its settings too.
+        if position == _TAG_PLACE and loc[0] in _VARIANTS and isinstance(here, Mapping) and _is_tag(here, part):
             continue
         if isinstance(here, Mapping) and part not in here and (not last or _is_tag(here, part)):
             continue

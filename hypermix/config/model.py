@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
-from hypermix.config.augmenter import AnyAugmenter
+from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.classifier import AnyClassifier
 from hypermix.config.dataset import AnyDataset
+from hypermix.config.encoder import Encoder
 from hypermix.config.llm import AnyLlm, Budget
 from hypermix.config.setting import Name, Settings, setting
 from hypermix.seeding import MAX_SEED
@@ -102,6 +103,33 @@ class Report(Settings):
     rows: int = setting(2000, "aggregate", "Most synthetic rows that the report carries.", unit="rows", ge=0)
 
 
+class Quality(Settings):
+    """How synthetic rows are measured; docs/augmenters.md tells what."""
+
+    rows: int = setting(
+        1000,
+        "quality",
+        "Most texts of a draw that are embedded, a quarter each of synthetic, further real, train and test rows: most "
+        "of the time of a small draw is theirs.",
+        unit="rows",
+        ge=100,
+    )
+    model: Encoder = setting(
+        "package:minilm-l6",
+        "quality",
+        "The encoder of texts: `package:minilm-l6`, a folder, or a model id of the hub, of which the main branch is "
+        "taken.",
+        min_length=1,
+    )
+    judge_rows: int = setting(
+        120_000,
+        "quality",
+        "Most real rows that the judge of labels learns: a bound for very large datasets, whose rows are drawn.",
+        unit="rows",
+        ge=100,
+    )
+
+
 class Export(Settings):
     """The model that `snakemake export` writes: trained on all rows of train, stopped by all rows of validation."""
 
@@ -157,6 +185,7 @@ class Config(Settings):
     )
     budget: Budget = setting(Budget(), None, "Caps on what hosted language models may cost.")
     report: Report = setting(Report(), None, "How results are judged and shown.")
+    quality: Quality = setting(Quality(), None, "How synthetic rows are measured.")
     export: Export = setting(Export(), None, "The model that `snakemake export` writes.")
     threads: Threads = setting(Threads(), None, "Threads a job asks for.")
     results: Folder = setting("results", "runtime", "The folder of all outputs.")

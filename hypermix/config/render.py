@@ -25,8 +25,8 @@ _INTRODUCTION = """# The config
 
 Datasets, language models, augmenters and classifiers are *named variants*. An ablation is one more name, never an edit
 of a used one: a new name costs only itself, an edit makes its runs again. The last column tells the stage that runs
-again when a setting changes, with all that follow it: prepare, subsample, augment, train, evaluate, aggregate, and
-for `snakemake export` choose and export. Settings of the stage `runtime` change no result and make nothing run again.
+again when a setting changes, with all that follow it: prepare, subsample, augment, quality, train, evaluate, aggregate,
+and for `snakemake export` choose and export. Settings of the stage `runtime` change no result and rerun nothing.
 
 YAML reads `5e-5` as text: write `5.0e-5`.
 """

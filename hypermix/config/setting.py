@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from hypermix.errors import accepted
 from hypermix.packages import package_name
 
-Stage = Literal["prepare", "subsample", "augment", "train", "evaluate", "aggregate", "choose", "export", "runtime"]
+Stage = Literal[
+    "prepare", "subsample", "augment", "quality", "train", "evaluate", "aggregate", "choose", "export", "runtime"
+]
 """The stage that runs again when a setting changes; `runtime` settings change no result."""
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]+$"

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from hypermix.report import browse, cost, dataset, figure, rejected, section
 from hypermix.report.format import count, percent
 from hypermix.report.outcome import OUTCOMES, find_outcome
+from hypermix.report.quality import quality_groups, quality_legend
 
 _STATIC_ROWS = 20
 
@@ -48,6 +49,8 @@ class ReportData:
         words: The label words of a dataset and language model an entry: ``dataset``, ``llm`` (or None) and ``rows``,
             each a label, its word, and the word's tokens (None where no tokenizer is at hand).
         warnings: What was told of a dataset while it was prepared, a sentence an entry.
+        quality: Means of the measures of synthetic rows; see `hypermix.stats.quality.summarize_quality`.
+        repeaters: The controls whose texts are the real rows.
     """
 
     runs: pd.DataFrame
@@ -69,6 +72,8 @@ class ReportData:
     profile: pd.DataFrame
     words: Sequence[Mapping[str, Any]]
     warnings: Mapping[str, Sequence[str]]
+    quality: pd.DataFrame
+    repeaters: Sequence[str]
 
 
 def render(data: ReportData) -> str:
@@ -97,6 +102,7 @@ def render(data: ReportData) -> str:
         **_number_words(data),
         **_row_words(data),
         **_data_words(data),
+        **_quality_words(data),
         data=data,
         style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - a file of this package
@@ -197,6 +203,11 @@ def _layouts() -> tuple[tuple[str, float], ...]:
 def _data_words(data: ReportData) -> dict[str, Any]:
     groups = dataset.dataset_groups(data.profile, data.words, data.warnings)
     return {"datasets": groups, "data_legend": dataset.legend(groups)}
+
+
+def _quality_words(data: ReportData) -> dict[str, Any]:
+    groups = quality_groups(data.quality, data.repeaters)
+    return {"quality_groups": groups, "quality_legend": quality_legend(groups)}
 
 
 def _row_words(data: ReportData) -> dict[str, Any]:

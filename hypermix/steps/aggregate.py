@@ -24,13 +24,17 @@ from hypermix.files import read_provenance, write_table, write_text
 from hypermix.hashing import file_digest
 from hypermix.report.cost import SPENDING
 from hypermix.report.page import ReportData, render
+from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.provenance import artefact_name
 from hypermix.steps.rejected import count_rejected
 from hypermix.steps.unlike import unlike_runs
 
-_KINDS = ("metrics", "synthetic", "receipt", "profile")
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+_REPEATERS = ("duplicate", "shuffle")
+"""The methods whose texts are the real rows."""
+
 _SHOWN_STALE = 3
 _ASKED = ["augmenter", "llm"]
 _DRAW = ["dataset", "subsample", "data_seed", "augmenter"]
@@ -42,8 +46,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``receipt``, ``profile``.
-        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``verdict`` and ``report`` go.
+        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
@@ -67,12 +71,14 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         # Receipts hold times: with their checksums equal experiments would give other bytes.
         "inputs": {
             artefact_name(path): file_digest(path)
-            for path in (*inputs["metrics"], *inputs["synthetic"], *inputs["profile"])
+            for path in (*inputs["metrics"], *inputs["synthetic"], *inputs["quality"], *inputs["profile"])
         },
         "slices": {"aggregate": json.loads(slice_json)},
     }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
+    quality = _in_order(tables.read(inputs["quality"], "quality"), config)
+    write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     rows = tables.read(inputs["synthetic"], "synthetic")
     # Copies of real rows say little: what the others wrote comes first.
@@ -92,6 +98,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
         profile=tables.read(inputs["profile"], "profile"),
         words=_label_words(config, provenance),
+        quality=summarize_quality(quality, level),
+        repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
         notices=[
             *_overlapping_tests(config),
@@ -121,6 +129,8 @@ def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[s
     if "augmenter" in keys:
         wanted["subsample"] = experiment.subsample_slice(config)
         wanted["augment"] = experiment.augment_slice(config, keys["dataset"], keys["augmenter"])
+    if path.stem == "quality":
+        wanted["quality"] = experiment.quality_slice(config)
     if "classifier" in keys:
         wanted["train"] = experiment.train_slice(config, keys["classifier"])
         wanted["evaluate"] = experiment.evaluate_slice()
@@ -135,7 +145,7 @@ def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     baselines = experiment.baselines(config)
     augmenters = [*baselines, *(name for name in config.augmenters if name not in baselines)]
     ranks = {"subsample": config.subsample.train, "augmenter": augmenters}
-    sorting = ["dataset", "subsample", "classifier", "augmenter"]
+    sorting = [key for key in ("dataset", "subsample", "classifier", "augmenter") if key in frame]
 
     def rank(column: pd.Series) -> pd.Series:
         return column.map(ranks[str(column.name)].index) if column.name in ranks else column
@@ -240,9 +250,8 @@ def _word_problems(provenance: Mapping[Path, Mapping[str, Any]]) -> Iterable[str
     told = [
         f"{dataset}, {llm}: {problem}."
         for dataset, llm, made in _asked(provenance)
-        for problem in find_problems(
-            words_from_json(made["words"]), name_scored(made["slices"]["augment"]["augmenter"])
-        )
+        if (source := name_scored(made["slices"]["augment"]["augmenter"])) is not None
+        for problem in find_problems(words_from_json(made["words"]), source)
     ]
     return dict.fromkeys(told)
 

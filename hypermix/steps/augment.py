@@ -13,9 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import tables
-from hypermix.augment import control, gpt3mix
+from hypermix.augment import (
+    attributed,
+    backtranslate,
+    conditional,
+    contextual,
+    control,
+    cotam,
+    custom,
+    eda,
+    gpt3mix,
+    paraphrase,
+    promptmix,
+    template,
+)
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.relabel import name_scored, relabel
+from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -28,11 +42,25 @@ from hypermix.steps.further import read_further
 from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
+from hypermix.steps.rewriter import open_tools
 from hypermix.steps.rows import Rows, Sieve
 from hypermix.steps.sieve import open_filter
 
 _LOG = logging.getLogger(__name__)
-METHODS = (control, gpt3mix)
+METHODS = (
+    control,
+    gpt3mix,
+    paraphrase,
+    conditional,
+    attributed,
+    promptmix,
+    cotam,
+    template,
+    custom,
+    eda,
+    contextual,
+    backtranslate,
+)
 """The modules whose import registers the augmentation methods."""
 
 
@@ -62,9 +90,10 @@ def run(
     started = time.perf_counter()
     work = open_work(keys, slice_json, inputs)
     parts, labels = work.parts, work.drawn["labels"]
+    tools, rewriter = open_tools(parts["augmenter"], runtime)
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
-        augmenter = work.build(takes, offline=bool(runtime["offline"]))
+        augmenter = work.build(takes, tools, offline=bool(runtime["offline"]))
         words = _check_words(client, work.task, parts["augmenter"]) if client else None
         draw = Rows(augmenter, work.sieve(), client).make()
     refuse_mixed(draw.rows)
@@ -78,7 +107,9 @@ def run(
             _word_reasons(draw.rows),
         )
     model = dict(client.llm.identity) if client else None
-    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words}
+    more = {"labels": labels, "short": work.drawn["short"], "model": model, "words": words, "wanted": wanted}
+    if rewriter:
+        more["rewriter"] = rewriter
     if takes is not None:
         more["abilities"] = asdict(takes)
     other = parts["augmenter"].get("relabel")
@@ -118,15 +149,16 @@ class Work:
     further: Sequence[Example]
     tested: Path | None
 
-    def build(self, takes: Abilities | None, *, offline: bool = False) -> Augmenter:
+    def build(self, takes: Abilities | None, tools: Tools = NO_TOOLS, *, offline: bool = False) -> Augmenter:
         """Return the augmenter.
 
         Args:
             takes: What the language model takes that it asks; None if it asks none.
+            tools: What computes here for it.
             offline: Whether no hub is asked for the encoder of a classifier.
         """
         settings = self.parts["augmenter"]
-        material = Material(self.examples, self.task, self.seed, takes, self.further)
+        material = Material(self.examples, self.task, self.seed, takes, self.further, tools)
         augmenter = AUGMENTERS.get(settings["method"])(settings, material)
         other = settings.get("relabel")
         if other is None:
@@ -174,9 +206,15 @@ def _word_task(parts: Mapping[str, Any], labels: Sequence[str]) -> Task:
     return Task(task["text_type"], task["label_type"], words)
 
 
-def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]]:
-    """Tell what the tokens of the label words lead to, before anything is paid; return them for the provenance."""
+def _check_words(client: Client, task: Task, settings: Mapping[str, Any]) -> list[list[Any]] | None:
+    """Tell what the tokens of the label words lead to, before anything is paid.
+
+    Returns:
+        Them, for the provenance; None where no label word is read from tokens.
+    """
     source = name_scored(settings)
+    if source is None:
+        return None
     words = read_words(task, client.tokenize(show_words(task)))
     refuse_alike(words, source)
     for problem in find_problems(words, source):

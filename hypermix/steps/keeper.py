@@ -285,9 +285,11 @@ def _wait(module: str, listener: socket.socket) -> None:
 
 
 def _keep(module: str, listener: socket.socket, first: socket.socket) -> Work | None:
-    """Import a stage and serve."""
+    """Import a stage, with what it names as worth sharing, and serve."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    importlib.import_module(module)
+    stage = importlib.import_module(module)
+    for more in getattr(stage, "SHARED", ()):
+        importlib.import_module(more)
     if not can_fork():
         return None
     # What is imported is no garbage: children need not look at it, and its memory stays shared.

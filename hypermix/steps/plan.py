@@ -26,6 +26,7 @@ from hypermix.steps.augment import open_work
 from hypermix.steps.choose import export_augmentation
 from hypermix.steps.model import HERE, known_abilities, ledger_path, main_path, open_llm, open_store
 from hypermix.steps.rehearsal import Asked, Count, rehearse
+from hypermix.steps.rewriter import open_tools
 
 PROBE = "(probe)"
 """What stands in the place of an augmenter for the requests that find out what an endpoint takes."""
@@ -103,7 +104,8 @@ class _Plan:
         if same in self._rows:  # the same questions: the first of them pays for all
             counts.append(Count(self._rows[same]))
             return
-        counts.append(rehearse(work, work.build(talker.takes, offline=True), work.sieve(), talker.asked))
+        tools, _ = open_tools(work.parts["augmenter"], {"offline": True})
+        counts.append(rehearse(work, work.build(talker.takes, tools, offline=True), work.sieve(), talker.asked))
         self._rows[same] = counts[-1].rows
 
     def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:

@@ -11,8 +11,20 @@ from pathlib import PurePosixPath
 
 from tests.architecture.source import Function, Rule, Source, called, functions, imported, public
 
-LEAVES = ("errors", "hashing", "seeding", "registry", "packages", "records", "tables", "files", "hub")
-_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "stats", "report")
+LEAVES = (
+    "errors",
+    "hashing",
+    "seeding",
+    "registry",
+    "packages",
+    "records",
+    "tables",
+    "files",
+    "hub",
+    "plugins",
+    "templates",
+)
+_INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "rewrite", "stats", "report")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
@@ -24,11 +36,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "tables": ("errors",),
     "files": ("errors", "hashing", "tables"),
     "hub": ("errors", "packages"),
+    "plugins": ("errors",),
+    "templates": ("errors",),
     "config": LEAVES,
     "data": LEAVES,
     "llm": LEAVES,
-    "augment": ("errors", "hashing", "seeding", "registry", "records"),
+    "augment": ("errors", "hashing", "seeding", "registry", "records", "plugins", "templates"),
     "classify": LEAVES,
+    "rewrite": LEAVES,
     "stats": ("errors", "hashing", "seeding", "registry", "records", "tables"),
     "report": (*LEAVES, "stats"),
     "steps": _INNER,
@@ -54,9 +69,10 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "snakemake": (),
-    "torch": ("classify", "llm"),
+    "torch": ("classify", "llm", "rewrite"),
     "openai": ("llm",),
     "py3langid": ("augment",),
+    "wn": ("rewrite",),
     "setfit": ("classify",),
     "xllamacpp": ("llm",),
 }

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from hypermix.report.page import render
-from tests.report_data import HOSTILE, make_profile, make_report, make_runs, make_summary, make_synthetic
+from tests.report_data import HOSTILE, make_profile, make_quality, make_report, make_runs, make_summary, make_synthetic
 
 WIDTHS = [1280, 390]
 
@@ -36,6 +36,7 @@ def large_address(tmp_path_factory: pytest.TempPathFactory) -> str:
         profile=profile.assign(dataset=long + profile["dataset"], label=long + profile["label"]),
         words=[{"dataset": long, "llm": long, "rows": [[long, long, [long, long]]]}],
         warnings={long: [long]},
+        quality=make_quality([f"a-method-with-a-long-name-{index:02d}" for index in range(11)], [(long, "16s")]),
     )
     path = tmp_path_factory.mktemp("large") / "report.html"
     path.write_text(render(data), encoding="utf-8")

@@ -29,6 +29,7 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
         "train": N_CELLS,
         "evaluate": N_CELLS,
         "augment": N_CELLS,
+        "quality": N_CELLS,
         "receipts": N_CELLS,
         "subsample": 2,
         "prepare": 1,
@@ -39,7 +40,7 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
         assert len(files) == wanted * per_cell, stage
         assert all(read_provenance(file)["slices"] for file in files)
     made = {path.name for path in (results / "aggregate").iterdir()}
-    tables_made = {f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs")}
+    tables_made = {f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
     assert made == tables_made | {"verdict.json", "report.html"}
 
 
@@ -125,7 +126,7 @@ def test_a_new_variant_costs_only_itself(finished: tuple[Workspace, str]) -> Non
     wider = Workspace(workspace.folder)
     wider.config["augmenters"]["double"] = {"method": "duplicate", "multiplier": 2.0}
     planned = wider.run("-n", "--quiet", "rules")
-    assert _jobs(planned) == {"augment": 2, "train": 2, "evaluate": 2, "aggregate": 1, "all": 1}
+    assert _jobs(planned) == {"augment": 2, "quality": 2, "train": 2, "evaluate": 2, "aggregate": 1, "all": 1}
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(finished: tuple[Workspace, str]) -> None:

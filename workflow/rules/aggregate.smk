@@ -11,10 +11,14 @@ rule aggregate:
     input:
         metrics=all_of(artefact("evaluate", RUN, "metrics")),
         synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
+        quality=all_of(artefact("quality", AUGMENTATION, "quality")),
         receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
         profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
     output:
-        **{name: f"{RESULTS}/aggregate/{name}.parquet" for name in ["runs", "summary", "comparisons", "costs"]},
+        **{
+            name: f"{RESULTS}/aggregate/{name}.parquet"
+            for name in ["runs", "summary", "comparisons", "costs", "quality"]
+        },
         verdict=f"{RESULTS}/aggregate/verdict.json",
         report=f"{RESULTS}/aggregate/report.html",
     log:

@@ -3,6 +3,7 @@ rule augment:
         unpack(whole_splits),
         train=splits("subsample", DRAW)["train"],
         model=llm_files,
+        rewriter=rewriter_files,
     output:
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
         receipt=artefact("receipts", AUGMENTATION, "receipt"),

@@ -8,7 +8,6 @@ from secrets import token_hex
 from snakemake.exceptions import WorkflowError
 
 from hypermix.config import experiment
-from hypermix.config.augmenter import asked_llm
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
@@ -66,41 +65,11 @@ def source_files(wildcards):
     return [name for name in names if name is not None and not is_url(name)]
 
 
-def model_files(model):
-    """Name the files of a model that lies here, so that a new one under an old name is noticed."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return sorted(
-            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".txt"}
-        )
-    return [str(path)] if path.is_file() else []
-
-
-def llm_files(wildcards):
-    """Name the files of the models that an augmentation asks; of a hosted one it has the name alone."""
-    augmenter = CONFIG.augmenters[wildcards.augmenter]
-    name, relabel = asked_llm(augmenter), getattr(augmenter, "relabel", None)
-    llm = CONFIG.llms[name] if name else None
-    asked = model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
-    return [*asked, *(encoder_files(relabel.model) if relabel and relabel.by == "classifier" else [])]
-
-
 def whole_splits(wildcards):
     """Name the other splits that an augmentation reads, such as the whole train of further real rows."""
     keys = {"prepare": f"dataset={wildcards.dataset}", "subsample": DRAW.format(**dict(wildcards.items()))}
     reads = experiment.augment_reads(CONFIG, wildcards.dataset, wildcards.augmenter)
     return {purpose: splits(stage, keys[stage])[split] for purpose, (stage, split) in reads.items()}
-
-
-def classifier_files(wildcards):
-    """Name the files of the model that a classifier starts from."""
-    return encoder_files(CONFIG.classifiers[wildcards.classifier].model)
-
-
-def encoder_files(model):
-    """Name the files of an encoder, with those of a sentence encoder's modules."""
-    modules = Path(model).expanduser().glob("[0-9]*_*/*")
-    return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
 
 
 def matched_rows(wildcards):
@@ -123,6 +92,11 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
+def quality_warmth(wildcards):
+    """Tell what a job finds a keeper by; one without rows needs nothing of what a keeper imports."""
+    return "" if CONFIG.augmenters[wildcards.augmenter].method == "none" else WARM
+
+
 def train_runtime(threads):
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
     alone = bool(workflow.cores) and workflow.cores < 2 * threads
@@ -131,7 +105,7 @@ def train_runtime(threads):
 
 def keep_warm():
     """Start what the jobs of this process share: their imports."""
-    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "train", "evaluate")])
+    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "quality", "train", "evaluate")])
 
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.

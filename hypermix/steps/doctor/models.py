@@ -301,6 +301,8 @@ def _check_source(config: Config, asked: Asked, augmenter: str, takes: Abilities
         except AugmentError as error:
             return read_error(about, error)
     source = name_scored(settings)
+    if source is None:
+        return Finding("ok", about, f"method: {settings['method']} is possible with {asked.name}")
     return Finding("ok", about, f"label_source: {source} is possible with {asked.name}")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.augment import gpt3mix
+from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Material, Slot
 from hypermix.augment.prompt import join_lines
 from hypermix.records import Abilities, Choice, Completion, Example, Task
@@ -60,4 +60,5 @@ def test_controls_ask_nobody() -> None:
 
 
 def test_methods_are_registered() -> None:
+    assert control.build_none is AUGMENTERS.get("none")
     assert gpt3mix.build_gpt3mix is AUGMENTERS.get("gpt3mix")

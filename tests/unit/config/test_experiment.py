@@ -27,7 +27,7 @@ from tests.unit.config.conftest import RAW, Change
 FULL = load_config(RAW).model_dump(mode="json", by_alias=True)
 """The small config with every setting written out."""
 
-ONE_CHOICE = {"source", "api", "method", "name", "sampling"}
+ONE_CHOICE = {"source", "api", "method", "name"}
 """Settings that have one value as yet, so that nothing can be set in their place."""
 
 NEED_AN_END = {("classifiers", "minilm", "schedule"), ("classifiers", "minilm", "warmup")}
@@ -78,21 +78,8 @@ def candidates(value: Any, kind: Any) -> list[Any]:
     """List values that may stand in the place of a value of this type."""
     listed: list[Any] = choices(kind)
     if isinstance(value, bool) or value is None:
-        return [
-            *listed,
-            not value,
-            "8s",
-            "new",
-            "b.csv",
-            "copy",
-            7,
-            ["none"],
-            {"env": "NEW"},
-            {"by": "classifier"},
-            "rt",
-            "none",
-            "slow",
-        ]
+        names = ["8s", "new", "b.csv", "copy", "rt", "none", "slow"]
+        return [*listed, not value, *names, 7, ["none"], {"env": "NEW"}, {"by": "classifier"}]
     if isinstance(value, int):
         return [value + 1]
     if isinstance(value, float):
@@ -145,6 +132,7 @@ def slices(config: Config) -> Slices:
             for name in config.augmenters
         },
         **{("train", name): experiment.train_slice(config, name) for name in config.classifiers},
+        ("quality",): experiment.quality_slice(config),
         ("evaluate",): experiment.evaluate_slice(),
         ("aggregate",): experiment.aggregate_slice(config),
         ("choose",): experiment.choose_slice(config),
@@ -164,6 +152,7 @@ def users(place: Place) -> set[Path]:
         ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
         ("classifiers", "train"): {("train", name), *([] if place.path[-1] == "match" else [("fit", name)])},
         ("subsample", "subsample"): {("subsample",)},
+        ("quality", "quality"): {("quality",)},
         ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
     }
     if place.stage == "runtime":
@@ -186,7 +175,7 @@ def test_setting_changes_slices_of_its_stage(place: Place) -> None:
 
 
 def test_walk_meets_every_stage() -> None:
-    stages = {"prepare", "subsample", "augment", "train", "aggregate", "choose", "export", "runtime"}
+    stages = {"prepare", "subsample", "augment", "quality", "train", "aggregate", "choose", "export", "runtime"}
     assert {place.stage for place in PLACES} == stages
     assert len(PLACES) == len({place.path for place in PLACES}) > 150
     inner = {"key.env", "key.file", "limits.concurrency", "limits.tries", "price.input", "price.as_of"}

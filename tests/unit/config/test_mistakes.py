@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hypermix.config.load import variant_models
 from tests.unit.config.conftest import PRICE, Change, mistakes, set_key
 
 SIZE = "wanted is a size such as '32s' (rows a class) or '0.01f' (share of train)"
@@ -19,7 +20,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "classifiers.minilm.pateince: unknown key; did you mean 'patience'? (known: method, model, revision, ",
     ),
     ("augmenters.none.llm", "local", "augmenters.none.llm: unknown key; known: draw, method"),
-    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, multi"),
+    ("augmenters.mix.lables", "soft", "augmenters.mix.lables: unknown key; did you mean 'labels'? (known: draw, filt"),
     (
         "datasets.rt.train",
         "a.csv",
@@ -80,7 +81,8 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "augmenters.mix.method",
         "gpt4mix",
-        "augmenters.mix.method: 'gpt4mix' stands there; did you mean 'gpt3mix'? (known: none, duplicate, ",
+        "augmenters.mix.method: 'gpt4mix' stands there; did you mean 'gpt3mix'? (known: "
+        f"{', '.join(variant_models('augmenters'))})",
     ),
     (
         "augmenters.mix.llm",

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from hypermix.config.filter import Filters, Relabel
 from hypermix.config.llm import Budget, KeyPlace, Limits, Price
 from hypermix.config.load import load_config, variant_models
-from hypermix.config.model import Config, Export, Report, Seeds, Subsample, Threads
+from hypermix.config.model import Config, Export, Quality, Report, Seeds, Subsample, Threads
 from hypermix.config.registry import REGISTRY_PATH, read_registry
 from hypermix.config.render import datasets_document, json_schema, reference
 from hypermix.config.setting import Stage
@@ -63,12 +63,13 @@ def test_reference_has_every_setting() -> None:
             expected |= keys(model, f"{section}.NAME.")
     for name, nested in {"key": KeyPlace, "limits": Limits, "price": Price}.items():
         expected |= keys(nested, f"llms.NAME.{name}.") | {f"llms.NAME.{name}"}
-    for name, nested in {"filters": Filters, "relabel": Relabel}.items():
-        expected |= keys(nested, f"augmenters.NAME.{name}.")
     expected.add("llms.NAME.price.source")
+    for name, after in {"filters": Filters, "relabel": Relabel}.items():
+        expected |= keys(after, f"augmenters.NAME.{name}.")
     plain: dict[str, type[BaseModel]] = {
         **{"subsample": Subsample, "seeds": Seeds, "budget": Budget, "report": Report, "threads": Threads},
         "export": Export,
+        "quality": Quality,
     }
     for section, settings in plain.items():
         expected |= keys(settings, f"{section}.")
@@ -83,7 +84,7 @@ def test_reference_has_every_kind() -> None:
         *("source: packaged", "source: file", "source: hub", "source: registry"),
         *("api: embedded", "api: completions", "api: chat", "api: batch", "api: transformers"),
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
-        *("method: none", "method: duplicate", "method: shuffle", "method: real", "method: gpt3mix"),
+        *(f"method: {name}" for name in variant_models("augmenters")),
         *("augmenters.NAME.filters", "augmenters.NAME.relabel"),
         *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
     ]
@@ -111,7 +112,7 @@ def test_row_tells_meaning_default_stage(key: str) -> None:
     [
         ("classifiers.NAME.batch_size", "`16`", "train"),
         ("classifiers.NAME.device", '`"auto"`', "train"),
-        ("augmenters.NAME.llm", "must be given", "augment"),
+        ("augmenters.NAME.labels", '`"soft"`', "augment"),
         ("seeds.data", '`{"master": 42, "count": 3}`', "aggregate"),
         ("subsample.train", '`["32s"]`', "aggregate"),
         ("subsample.test", "`null`", "subsample"),

@@ -10,7 +10,7 @@ from typing import Any
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
-from hypermix.steps import aggregate, augment, evaluate, prepare, subsample, train
+from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
 from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
 
@@ -80,6 +80,9 @@ class Chain:
             "receipt": self.path("receipts", AUGMENTATION, key, "receipt"),
         }
 
+    def measured(self, key: Key) -> Path:
+        return self.path("quality", AUGMENTATION, key, "quality")
+
     def trained(self, key: Key) -> dict[str, Path]:
         return {name: self.path("train", RUN, key, name) for name in ("predictions", "history")}
 
@@ -87,7 +90,7 @@ class Chain:
         return self.path("evaluate", RUN, key, "metrics")
 
     def aggregated(self) -> dict[str, Path]:
-        names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs")}
+        names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
         names |= {"verdict": "verdict.json", "report": "report.html"}
         return {name: self.results / "aggregate" / file for name, file in names.items()}
 
@@ -113,6 +116,15 @@ class Chain:
         augment.run(words(key, AUGMENTATION), slice_json, inputs, runtime, outputs)
         return outputs
 
+    def measure(self, key: Key) -> Path:
+        drawn, whole = self.drawn(key), self.prepared(key)
+        inputs = {"synthetic": self.augmented(key)["synthetic"], "train": drawn["train"], "test": drawn["test"]}
+        inputs |= {f"all_{name}": whole[name] for name in ("train", "test")}
+        runtime = experiment.quality_runtime(self.config, 1)
+        slice_json = experiment.quality_slice(self.config)
+        quality.run(words(key, AUGMENTATION), slice_json, inputs, runtime, self.measured(key))
+        return self.measured(key)
+
     def train(self, key: Key) -> dict[str, Path]:
         inputs = {**self.drawn(key), "synthetic": self.augmented(key)["synthetic"]}
         match = experiment.matched(self.config, key["classifier"])
@@ -131,6 +143,7 @@ class Chain:
         inputs = {
             "metrics": [self.metrics(key) for key in self.runs],
             "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
+            "quality": [self.measured(key) for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
             "profile": [self.profile(dataset) for dataset in self.config.datasets],
         }
@@ -141,6 +154,7 @@ class Chain:
         """Run what a run needs, but for the splits of its dataset."""
         self.subsample(key)
         self.augment(key)
+        self.measure(key)
         self.train(key)
 
     def key(self, augmenter: str, data_seed: int = 11) -> Key:

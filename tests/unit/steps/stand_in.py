@@ -18,6 +18,9 @@ from hypermix.errors import DataError
 IMPORTED = secrets.token_hex(8)
 """Another one for each import."""
 
+SHARED = ("tabnanny",)
+"""What a keeper imports beside this module: one that nothing else does."""
+
 
 def run(act: str, out: Path, values: Mapping[str, Any] | None = None) -> None:
     """Write who works, then act."""
@@ -26,6 +29,7 @@ def run(act: str, out: Path, values: Mapping[str, Any] | None = None) -> None:
     streams = [str((opened / str(number)).readlink()) for number in range(3)]
     handles = list(opened.iterdir())
     blocked = [number.name for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])]
+    told["shared"] = SHARED[0] in sys.modules
     told |= {"streams": streams, "handles": len(handles), "blocked": blocked, "values": _shape(values)}
     fresh = out.with_suffix(".new")
     fresh.write_text(json.dumps(told), encoding="utf-8")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hypermix import tables
+from hypermix.augment.quality.catalog import NAMES
 from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
@@ -86,6 +87,16 @@ def test_bounds_are_compared_and_not_judged(make_chain: MakeChain) -> None:
     assert "most" in page
 
 
+def test_every_measure_of_every_draw_is_in_quality(done: Chain) -> None:
+    found = read_table(done.aggregated()["quality"], "all_quality")
+    assert list(dict.fromkeys(found["augmenter"])) == ["none", "duplicate", "mix"]
+    assert len(found) == len(done.runs) * len(NAMES)
+    usable = found[found["measure"] == "usable_share"].set_index("augmenter")["value"]
+    assert usable["duplicate"].tolist() == [1.0, 1.0]
+    assert usable[["none"]].isna().all()
+    assert 0 < usable["mix"] <= 1
+
+
 def test_costs_add_up_the_receipts(done: Chain) -> None:
     costs = read_table(done.aggregated()["costs"], "costs")
     paid = read_table(done.augmented(done.key("mix"))["receipt"], "receipt")
@@ -155,8 +166,8 @@ def test_provenance_holds_config_and_stages(done: Chain) -> None:
     for name in TABLES:
         made = read_provenance(done.aggregated()[name])
         assert sorted(made["slices"]) == ["aggregate"]  # it is the whole config
-        assert len(made["inputs"]) == 2 * len(done.runs) + 1
-        assert all(name.startswith(("evaluate/dataset=", "augment/dataset=", "prepare/")) for name in made["inputs"])
+        assert len(made["inputs"]) == 3 * len(done.runs) + 1
+        assert {name.split("/")[0] for name in made["inputs"]} == {"evaluate", "augment", "quality", "prepare"}
         assert str(done.results) not in json.dumps(made)
 
 

@@ -22,7 +22,9 @@ from hypermix.files import read_table
 from hypermix.hashing import canonical_json, digest
 from hypermix.records import Abilities, Choice, Completion, Example, Task, Token
 from hypermix.stats.metric import score
-from hypermix.steps import prepare
+from hypermix.steps import measure, prepare
+from hypermix.steps.real import Real
+from tests.unit.augment import talking
 from tests.unit.augment.playing import harvest, plan
 from tests.unit.data.conftest import sdist
 from tests.unit.steps.chain import SPLITS
@@ -42,6 +44,15 @@ SETTINGS = {
     "frequency_penalty": 0.01,
     "attempts": 3,
 }
+TEMPLATES = [
+    ("paraphrase", "1b454f3bfbd64d5e"),
+    ("conditional", "a275f5144263e23a"),
+    ("attributed", "82728a6af3fa1a4a"),
+    ("promptmix", "c7ad63f3ee204780"),
+    ("cotam", "6b4244c338adab78"),
+]
+"""The digest of what each method asks that has its words from the library."""
+
 SLOTS = [Slot(row, attempt) for row in range(4) for attempt in range(2)]
 
 
@@ -92,6 +103,22 @@ def test_augment_asks_its_requests() -> None:
     pinned("augment", 4, [[dict(request.body), request.sample] for request in requests], "05e616361161764a")
 
 
+@pytest.mark.parametrize(("method", "expected"), TEMPLATES)
+def test_augment_asks_by_templates(method: str, expected: str) -> None:
+    """Pin the packaged words and all draws of a method, in both forms."""
+    told = []
+    for abilities in (Abilities(), Abilities(chat=True)):
+        augmenter = talking.build(method, abilities, seed=42)
+        for slot in SLOTS:
+            answers: list[Completion] = []
+            while requests := plan(augmenter, slot, answers):
+                told += [[dict(request.body), request.sample, request.shared] for request in requests]
+                answers += [talking.answered(augmenter.rehearse(EXAMPLES[0], len(answers))) for _ in requests]
+            row = harvest(augmenter, slot, answers)
+            told.append([row.text, row.label, row.label_source, row.source_ids])
+    pinned("augment", 4, told, expected)
+
+
 def test_augment_reads_its_rows() -> None:
     top = ((b" Positive", math.log(0.5)), (b" positive", math.log(0.25)), (b" Neg", math.log(0.125)), (b" x", -3.0))
     tokens = (Token(b" fine (Sentiment:", -1.0, ()), Token(b" Positive", -0.7, top), Token(b")", -0.1, ()))
@@ -124,3 +151,19 @@ def test_evaluate_gives_its_measures() -> None:
         },
         abs=1e-12,
     )
+
+
+def test_quality_gives_its_measures() -> None:
+    """Pin what is counted; embeddings and fitted weights differ by machine in their last bits."""
+    real = [f"{'good' if row % 2 else 'bad'} film {row % 7} with scene {row * row % 11}" for row in range(60)]
+    made = [f"{text} again" if row % 3 else text for row, text in enumerate(real[:40])]
+    labels = ["positive" if row % 2 else "negative" for row in range(60)]
+    frame = pd.DataFrame({"id": real, "text": real, "label": labels})
+    synthetic = pd.DataFrame({"text": made, "label": labels[:40], "source_ids": [[text] for text in real[:40]]})
+    synthetic["soft_label"] = [[0.75, 0.25] if label == "negative" else [0.5, 0.5] for label in labels[:40]]
+    around = Real(train=frame[:30], further=frame[30:], known=frame, test=frame[50:], judged=frame[50:])
+    drawn = measure.Draw(synthetic, around, ("negative", "positive"), 42, lambda texts: np.zeros((len(texts), 1)), 100)
+    parts = [part for name, part in measure.PARTS.items() if name not in ("embeddings", "told from real rows")]
+    found = {name: value for part in parts for name, value in part(drawn).items()}
+    told = sorted((name, value and round(value, 9)) for name, value in found.items() if "judge" not in name)
+    pinned("quality", 1, [list(pair) for pair in told if pair[0] != "soft_label_ece"], "d09664b967dce4a7")

@@ -182,6 +182,7 @@ def test_jobs_are_children_of_one_process_and_import_once(alone: Run) -> None:
     assert len({said["pid"] for said in told}) == 4
     assert len({said["parent"] for said in told}) == 1
     assert len({said["imported"] for said in told}) == 1
+    assert all(said["shared"] for said in told)
     assert not alone.by_themselves()
 
 
@@ -197,6 +198,7 @@ def test_job_without_a_keeper_does_its_work(shared: Run, token: str) -> None:
     job = lonely.start("tell", "lonely" + token)
     assert job.wait(SECONDS) == 0
     assert lonely.told("lonely" + token)["pid"] == job.pid
+    assert not lonely.told("lonely" + token)["shared"]
     lonely.end()
 
 

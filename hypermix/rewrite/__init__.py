@@ -1,0 +1,1 @@
+"""What rewrites texts without a language model that is asked: neighbors of words, masked words, translations."""

@@ -1,0 +1,25 @@
+rule quality:
+    input:
+        **{name: path for name, path in splits("subsample", DRAW).items() if name != "validation"},
+        synthetic=artefact("augment", AUGMENTATION, "synthetic"),
+        all_train=splits("prepare", "dataset={dataset}")["train"],
+        all_test=splits("prepare", "dataset={dataset}")["test"],
+        model=embedder_files(),
+    output:
+        quality=artefact("quality", AUGMENTATION, "quality"),
+    log:
+        f"{RESULTS}/logs/quality/{AUGMENTATION}.log",
+    conda:
+        "../../envs/hypermix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        slice=experiment.quality_slice(CONFIG),
+        # Derived from threads, so that Snakemake does not track it: it changes no result.
+        run=lambda wildcards, threads: experiment.quality_runtime(CONFIG, threads),
+        warm=lambda wildcards, threads: quality_warmth(wildcards),
+    message:
+        "quality of {wildcards.augmenter} on {wildcards.dataset} {wildcards.subsample}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
+    script:
+        "../scripts/quality.py"

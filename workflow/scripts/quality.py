@@ -1,0 +1,17 @@
+"""Measure the synthetic rows of one draw."""
+
+from pathlib import Path
+
+from hypermix.steps import warm
+
+warm.run(
+    "hypermix.steps.quality",
+    snakemake.params.warm,
+    snakemake.log[0],
+    " ".join(["quality", *snakemake.wildcards]),
+    keys=dict(snakemake.wildcards.items()),
+    slice_json=snakemake.params.slice,
+    inputs={name: Path(snakemake.input[name]) for name in ("synthetic", "train", "test", "all_train", "all_test")},
+    runtime=snakemake.params.run,
+    output=Path(snakemake.output.quality),
+)
