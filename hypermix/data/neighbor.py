@@ -18,20 +18,22 @@ import pyarrow as pa
 
 from hypermix.data.near import LEAST_THRESHOLD, THRESHOLD
 from hypermix.data.shingle import (
+    BLOCK_VALUES,
     CHUNK_ROWS,
     Hashes,
     Numbers,
     Rarest,
     Sets,
+    blocks,
     chunks,
     count_buckets,
     count_rarest,
     hash_text,
     hash_words,
-    jaccard,
     magnitudes,
     offsets_of,
     rank,
+    spread,
 )
 
 _FEWEST = 1024
@@ -155,10 +157,14 @@ class _Counted:
         met = np.flatnonzero(high > low)
         if not len(met):
             return []
-        rows = np.unique(np.concatenate([self._rarest.rows[low[one] : high[one]] for one in met]))
+        places = spread(low[met], high[met] - low[met])
+        rows = self._rarest.rows[places]
         sizes = self.sets.sizes_of(rows)
-        fits = (sizes >= self._threshold * len(values) - 1e-6) & (len(values) >= self._threshold * sizes - 1e-6)
-        rows = rows[self.alive[rows] & fits]
+        # What stands before the first hash in common is not shared, so what is left must be enough.
+        left = np.minimum(np.repeat(len(values) - met, high[met] - low[met]), self._rarest.left[places])
+        enough = self._threshold / (1 + self._threshold) * (len(values) + sizes)
+        fits = np.minimum(len(values), sizes) >= self._threshold * np.maximum(len(values), sizes) - 1e-6
+        rows = np.unique(rows[self.alive[rows] & fits & (left >= enough - 1e-6)])
         if not len(rows):
             return []
         similarity = _compare(values, self.sets, rows)
@@ -193,5 +199,11 @@ def _join(values: list[Hashes]) -> Sets:
 
 
 def _compare(values: Hashes, others: Sets, rows: Numbers) -> npt.NDArray[np.float64]:
-    own = Sets(values, np.array([0, len(values)]))
-    return jaccard(own, np.zeros(len(rows), np.int64), others, rows)
+    """Return the similarity of one text and some others."""
+    similarity = np.empty(len(rows))
+    for start, end in blocks(np.cumsum(others.sizes_of(rows)), BLOCK_VALUES):
+        part = others.take(rows[start:end])
+        places = np.minimum(np.searchsorted(values, part.values), len(values) - 1)
+        shared = np.add.reduceat((values[places] == part.values).astype(np.int64), part.offsets[:-1])
+        similarity[start:end] = shared / (len(values) + part.sizes - shared)
+    return similarity

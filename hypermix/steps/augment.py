@@ -29,7 +29,7 @@ from hypermix.augment import (
 )
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material
 from hypermix.augment.relabel import name_scored, relabel
-from hypermix.augment.tools import Tools
+from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.augment.verbalizer import find_problems, read_words, refuse_alike, show_words, words_to_json
 from hypermix.data.rows import row_ids
 from hypermix.errors import AugmentError
@@ -149,7 +149,7 @@ class Work:
     further: Sequence[Example]
     tested: Path | None
 
-    def build(self, takes: Abilities | None, tools: Tools, *, offline: bool) -> Augmenter:
+    def build(self, takes: Abilities | None, tools: Tools = NO_TOOLS, *, offline: bool = False) -> Augmenter:
         """Return the augmenter.
 
         Args:

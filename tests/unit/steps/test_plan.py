@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from hypermix.augment.tools import NO_TOOLS
 from hypermix.config import experiment
 from hypermix.config.load import merge
 from hypermix.errors import AugmentError, ConfigError
@@ -98,7 +97,7 @@ def answer_draw(chain: Chain, key: Key, speaker: Speaker) -> None:
     settings = work.parts["llm"]
     llm = replace(open_llm(settings, runtime), open=lambda: nullcontext(SpeakerBackend(speaker)))
     with Client(llm, open_store(settings, runtime)) as client:
-        Rows(work.build(abilities(settings, runtime, client), NO_TOOLS, offline=True), None, client).make()
+        Rows(work.build(abilities(settings, runtime, client)), work.sieve(), client).make()
 
 
 def check_bounds(before: Forecast, speaker: Speaker) -> None:
@@ -260,6 +259,43 @@ def test_talks_ask_what_was_told(make: Make, speaker: Speaker, api: str, source:
     before = forecast(chain.config)
     answer_draw(chain, chain.key("mix"), speaker)
     check_told(chain, speaker, before)
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+@pytest.mark.parametrize("api", ["completions", "chat"])
+@pytest.mark.parametrize("source", ["hard", "logprobs"])
+def test_relabeling_asks_what_was_told(make: Make, speaker: Speaker, api: str, labels: str, source: str) -> None:
+    speaker.useless = 3
+    mix = {"labels": "hard" if source == "hard" else "soft", "label_source": source}
+    relabel = {"by": "llm", "labels": labels, "examples": 2}
+    chain = make(draw=(11,), llms={"near": {"api": api}}, augmenters={"mix": {**mix, "relabel": relabel}})
+    before = forecast(chain.config)
+    answer_draw(chain, chain.key("mix"), speaker)
+    check_told(chain, speaker, before)
+
+
+def test_refused_rows_are_asked_for_again_as_told(make: Make, speaker: Speaker) -> None:
+    # All rows are positive, and only half of them may be.
+    mix = {"labels": "hard", "attempts": 3, "filters": {"quota": 1.0}}
+    chain = make(draw=(11,), augmenters={"mix": mix})
+    before = forecast(chain.config)
+    answer_draw(chain, chain.key("mix"), speaker)
+    assert len(speaker.requests) == PROBES + 2 + 2 * 3
+    check_told(chain, speaker, before)
+    store = RequestStore(chain.cache / "requests")
+    first = [key for key in [*store.keys()] if _is_of(store, key, "7-0-0")]
+    assert len(first) == 1
+    store.path(first[0]).unlink()
+    told = line(forecast(chain.config)).amount.requests
+    assert told.low == 1
+    speaker.requests.clear()
+    answer_draw(chain, chain.key("mix"), speaker)
+    assert told.low <= len(speaker.requests) <= told.high
+
+
+def _is_of(store: RequestStore, key: str, sample: str) -> bool:
+    record = store.get(key)
+    return record is not None and record.question.sample == sample
 
 
 def test_a_run_asks_what_was_told(make: Make, speaker: Speaker) -> None:
