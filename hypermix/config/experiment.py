@@ -178,14 +178,17 @@ def augment_reads(config: Config, dataset: str, augmenter: str) -> dict[str, tup
     """Return what `augment` reads beside the subsampled train rows.
 
     Returns:
-        The stage and the split, by what they are for: ``further`` real rows, and ``tested``, the rows that no row may
-        be a copy of. Where splits are drawn anew for each data seed, these are the test rows of the draw.
+        The stage and the split, by what they are for: ``further`` real rows, ``tested``, the rows that no row may be a
+        copy of, and ``held`` for validation. Where splits are drawn anew for each data seed, the last two are those of
+        the draw, and further rows must be told apart from them: all rows of the dataset are train rows of `prepare`.
     """
     chosen, reads = config.augmenters[augmenter], {}
+    repeated = getattr(config.datasets[dataset], "split", "fixed") == "repeated"
     if chosen.method == "real":
         reads["further"] = ("prepare", "train")
+        if repeated:
+            reads |= {"tested": ("subsample", "test"), "held": ("subsample", "validation")}
     if isinstance(chosen, Sifted) and chosen.filters.leaks != "keep":
-        repeated = getattr(config.datasets[dataset], "split", "fixed") == "repeated"
         reads["tested"] = ("subsample" if repeated else "prepare", "test")
     return reads
 

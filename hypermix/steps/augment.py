@@ -184,7 +184,8 @@ def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Pat
     parts, drawn = json.loads(slice_json), read_provenance(inputs["train"])
     examples = [Example(*row) for row in read_table(inputs["train"], "train").itertuples(index=False, name=None)]
     seed = _seeds(keys)["trial" if parts["augmenter"]["draw"] == "trial" else "data_seed"]
-    further = read_further(inputs["further"], examples) if "further" in inputs else ()
+    drawn_rows = [inputs[name] for name in ("train", "tested", "held") if name in inputs]
+    further = read_further(inputs["further"], drawn_rows) if "further" in inputs else ()
     return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further, inputs.get("tested"))
 
 

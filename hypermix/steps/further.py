@@ -41,13 +41,14 @@ class Further(Sequence[Example]):
         return Example(*(str(column[place].as_py()) for column in self._columns))
 
 
-def read_further(train: Path, drawn: Sequence[Example]) -> Further:
+def read_further(train: Path, drawn: Sequence[Path]) -> Further:
     """Read the rows of a train split that are not among those drawn.
 
     Args:
         train: The whole split.
-        drawn: The rows of the subsample.
+        drawn: The files of the rows that are used already.
     """
     table = pq.read_table(train, columns=["id", "text", "label"], partitioning=None)
-    known = pa.array([example.id for example in drawn], pa.string())
+    ids = [pq.read_table(path, columns=["id"], partitioning=None)["id"].cast(pa.string()) for path in drawn]
+    known = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
     return Further(table.filter(pc.invert(pc.is_in(table["id"].cast(pa.string()), value_set=known))))

@@ -13,7 +13,7 @@ warm.run(
     slice_json=snakemake.params.slice,
     inputs={
         name: Path(snakemake.input[name])
-        for name in ("train", "further", "tested")
+        for name in ("train", "further", "tested", "held")
         if snakemake.input.get(name)  # what the augmenter has no use for is not there
     },
     runtime=snakemake.params.run,

@@ -244,10 +244,10 @@ def test_label_words_are_checked_for_where_labels_end_up(settings: dict[str, Any
     assert name_scored({"method": "gpt3mix", **settings}) == source
 
 
-def test_no_label_word_is_checked_where_none_is_read_from_tokens() -> None:
-    settings = {"method": "paraphrase", "relabel": None}
-    assert name_scored(settings) is None
-    assert name_scored({**settings, "relabel": {"by": "llm", "then": "replace", "labels": "soft"}}) == "classify"
+def test_no_label_word_is_checked_where_none_is_read() -> None:
+    assert name_scored({"method": "conditional"}) is None
+    relabeled = {"by": "llm", "then": "replace", "labels": "soft"}
+    assert name_scored({"method": "eda", "relabel": relabeled}) == "classify"
 
 
 def test_requests_are_the_same_again() -> None:

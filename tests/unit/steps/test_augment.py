@@ -84,6 +84,21 @@ def test_real_rows_are_those_of_train_that_were_not_drawn(done: Chain) -> None:
     assert set(read_provenance(chain.augmented(key)["synthetic"])["inputs"]) == {"train", "further"}
 
 
+def test_real_rows_are_no_test_rows_where_splits_are_drawn_anew(make_chain: MakeChain) -> None:
+    """There all rows of the dataset are train rows of `prepare`."""
+    overlay = {"datasets": {"toy": {"split": "repeated", "test": None, "validation": None}}}
+    augmenters = {"mix": None, "more": {"method": "real", "multiplier": 9.0}}
+    chain, key = drawn_chain(make_chain, "more", **overlay, augmenters=augmenters, **{"except": []})
+    chain.augment(key)
+    rows = synthetic(chain, key)
+    used = {ids[0] for ids in rows.loc[rows["kept"], "source_ids"]}
+    for split, path in chain.drawn(key).items():
+        drawn = set(read_table(path, split)["id"])
+        assert drawn
+        assert not used & drawn
+    assert used
+
+
 def test_duplicates_are_the_drawn_rows(done: Chain) -> None:
     key = done.key("duplicate")
     rows = synthetic(done, key)
@@ -334,7 +349,7 @@ def test_long_words_are_told(client: Client, caplog: pytest.LogCaptureFixture) -
 
 def test_hard_labels_have_no_problem(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hypermix"):
-        assert _check_words(client, FOUR, {"labels": "hard"})[0] == ["a", "abbreviation", [" Ab", "breviation"]]
+        assert _check_words(client, FOUR, {"method": "gpt3mix", "labels": "hard"})[0] == ["a", "abbreviation", [" Ab", "breviation"]]
     assert caplog.messages == []
 
 
