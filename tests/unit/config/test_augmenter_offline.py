@@ -128,7 +128,7 @@ def test_the_preset_compares_what_needs_nothing(no_wordnet: None) -> None:
     read = [yaml.safe_load((ROOT / "config" / name).read_text()) for name in ("config.yaml", PRESET)]
     found = load_config(merge(*read))
     assert list(found.augmenters) == ["none", "duplicate", "real", "shuffle", "eda"]
-    assert len(experiment.data_seeds(found)) >= 6
+    assert len(experiment.data_seeds(found)) >= 7  # 3 x 2 / 2**7 is below 0.05
     assert len(experiment.runs(found)) == 5 * len(experiment.data_seeds(found))
     assert not any(local_models(augmenter) for augmenter in found.augmenters.values())
     assert not any(getattr(augmenter, "llm", None) for augmenter in found.augmenters.values())
