@@ -340,7 +340,7 @@ FOUR = Task("question", "type", {"a": "abbreviation", "b": "absolute", "c": "hum
 
 def test_long_words_are_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hypermix"):
-        words = _check_words(client, FOUR, {"labels": "soft"})
+        words = _check_words(client, FOUR, {"method": "gpt3mix", "labels": "soft"})
     assert caplog.messages == [
         "the label word 'Abbreviation' is 2 tokens: where it is not written, 1 more request a row may score it whole"
     ]
@@ -349,12 +349,13 @@ def test_long_words_are_told(client: Client, caplog: pytest.LogCaptureFixture) -
 
 def test_hard_labels_have_no_problem(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hypermix"):
-        assert _check_words(client, FOUR, {"method": "gpt3mix", "labels": "hard"})[0] == ["a", "abbreviation", [" Ab", "breviation"]]
+        words = _check_words(client, FOUR, {"method": "gpt3mix", "labels": "hard"}) or []
+        assert words[0] == ["a", "abbreviation", [" Ab", "breviation"]]
     assert caplog.messages == []
 
 
 def test_checking_words_is_not_counted(client: Client) -> None:
-    _check_words(client, FOUR, {"labels": "soft"})
+    _check_words(client, FOUR, {"method": "gpt3mix", "labels": "soft"})
     assert (client.usage.paid, client.usage.replayed, client.usage.tokens.total) == (0, 0, 0)
 
 
