@@ -92,11 +92,6 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
-def quality_warmth(wildcards):
-    """Tell what a job finds a keeper by; one without rows needs nothing of what a keeper imports."""
-    return "" if CONFIG.augmenters[wildcards.augmenter].method == "none" else WARM
-
-
 def train_runtime(threads):
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
     alone = bool(workflow.cores) and workflow.cores < 2 * threads

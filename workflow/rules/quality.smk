@@ -18,7 +18,7 @@ rule quality:
         slice=experiment.quality_slice(CONFIG),
         # Derived from threads, so that Snakemake does not track it: it changes no result.
         run=lambda wildcards, threads: experiment.quality_runtime(CONFIG, threads),
-        warm=lambda wildcards, threads: quality_warmth(wildcards),
+        warm=lambda wildcards, threads: WARM,
     message:
         "quality of {wildcards.augmenter} on {wildcards.dataset} {wildcards.subsample}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:
