@@ -184,7 +184,7 @@ def test_a_new_augmenter_trains_nothing_of_a_match_again(tmp_path: Path) -> None
     before = _jobs(workspace.run("--quiet", "rules"))
     workspace.config["augmenters"]["double"] = {"method": "duplicate", "multiplier": 2.0}
     new = before["train"] // 2
-    expected = {"augment": new, "train": new, "evaluate": new, "aggregate": 1, "all": 1}
+    expected = {"augment": new, "quality": new, "train": new, "evaluate": new, "aggregate": 1, "all": 1}
     assert _jobs(workspace.run("-n", "--quiet", "rules")) == expected
 
 

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from hypermix.augment.quality.catalog import LEAST
 from hypermix.steps import warm
+from hypermix.steps.few import has_few
 
-# So few rows are not measured, and need nothing of what a keeper imports.
-few = pq.read_metadata(snakemake.input.synthetic).num_rows < LEAST
+# Few rows are not measured, and need nothing of what a keeper imports.
+few = has_few(Path(snakemake.input.synthetic))
 
 warm.run(
     "hypermix.steps.quality",

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hypermix import tables
@@ -19,6 +21,7 @@ from hypermix.augment.quality.catalog import NAMES
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import canonical_json
 from hypermix.steps import quality
+from hypermix.steps.few import has_few
 from hypermix.steps.real import read_real
 from tests.tiny import BAD, FILLING, GOOD, save_tiny_bert
 
@@ -299,3 +302,10 @@ def test_a_draw_without_rows_loads_no_torch(study: Study) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert study.path("quality").is_file()
+
+
+@pytest.mark.parametrize(("rows", "few"), [(0, True), (9, True), (10, False), (60, False)])
+def test_few_rows_are_told_from_the_file_alone(tmp_path: Path, rows: int, few: bool) -> None:
+    path = tmp_path / "synthetic.parquet"
+    pq.write_table(pa.table({"id": [str(row) for row in range(rows)]}), path)
+    assert has_few(path) == few
