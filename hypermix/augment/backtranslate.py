@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypermix.augment.backtranslate_llm import TRANSLATIONS, translate_by_llm
-from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows
-from hypermix.augment.derived import Derived, Source, make_row, source_of
+from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot
+from hypermix.augment.derived import Source, derive, make_row, source_of
 from hypermix.augment.desk import Desk
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.reader import LineReader
@@ -38,7 +38,7 @@ def build_backtranslate(settings: Mapping[str, Any], material: Material) -> Augm
     def change(source: Source, slot: Slot) -> str | None:
         return translate(source.example.text, child_seed(material.seed, ("backtranslate", *slot), bits=63)) or None
 
-    return Derived(material, settings["multiplier"], settings["attempts"], change)
+    return derive(material, settings, change)
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class ByLlm:
     @property
     def n_rows(self) -> int:
         """The multiple of the real rows, rounded."""
-        return count_rows(len(self.desk.material.examples), self.desk.settings["multiplier"])
+        return self.desk.n_rows
 
     @property
     def attempts(self) -> int:
         """How often a row is tried, each time from the same real row."""
-        return int(self.desk.settings["attempts"])
+        return self.desk.attempts
 
     def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - both translations are of one length
         """Return the text in a line."""

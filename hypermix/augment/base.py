@@ -81,6 +81,32 @@ AUGMENTERS: Registry[Factory] = Registry("augmentation method")
 """Makes an augmenter from its settings in the config and the material of a draw, by its method."""
 
 
+@dataclass(frozen=True)
+class Offline:
+    """An augmenter that asks nobody.
+
+    Attributes:
+        n_rows: How many rows are wanted.
+        attempts: How often a row is tried.
+        make: Makes the row of a slot.
+        most_requests: None.
+    """
+
+    n_rows: int
+    attempts: int
+    make: Callable[[Slot], SyntheticRow]
+    most_requests: int = 0
+
+    def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - nobody is asked
+        """Return the text."""
+        return example.text
+
+    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
+        """Make a row; nothing is asked."""
+        yield from ()
+        return self.make(slot)
+
+
 def count_rows(n_examples: int, multiplier: float) -> int:
     """Return the rows that a multiplier asks for, rounded half to even."""
     return round(n_examples * multiplier)

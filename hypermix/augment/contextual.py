@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot
-from hypermix.augment.derived import Derived, Source
+from hypermix.augment.derived import Source, derive
 from hypermix.augment.eda import count_changes
 from hypermix.augment.tools import Fill
 from hypermix.augment.words import Words
@@ -43,7 +43,7 @@ def build_contextual(settings: Mapping[str, Any], material: Material) -> Augment
                 words.replace(place, found)
         return str(words)
 
-    return Derived(material, settings["multiplier"], settings["attempts"], change)
+    return derive(material, settings, change)
 
 
 def _draw(words: Words, place: int, fill: Fill, draw: Random) -> str | None:

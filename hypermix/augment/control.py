@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
-from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows, one_hot
-from hypermix.augment.dialogue import Dialogue
+from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Offline, count_rows, one_hot
 from hypermix.errors import AugmentError
 from hypermix.records import Example, SyntheticRow
 from hypermix.seeding import child_generator
@@ -17,44 +16,8 @@ from hypermix.seeding import child_generator
 EXHAUSTED = "no further row"
 """Why a row of the control `real` is missing: train has no more rows of its label."""
 
-
-class _Pick(Protocol):
-    """Return the synthetic row that stands at a place of a draw."""
-
-    def __call__(self, material: Material, row: int) -> SyntheticRow: ...
-
-
-@dataclass(frozen=True)
-class Control:
-    """Rows that are picked and not made.
-
-    Attributes:
-        material: What the draw is made from.
-        multiplier: Synthetic rows for each real row; 0 is the control without any.
-        pick: Picks them.
-        attempts: Nothing is tried twice.
-        most_requests: Nobody is asked.
-    """
-
-    material: Material
-    multiplier: float
-    pick: _Pick
-    attempts: int = 1
-    most_requests: int = 0
-
-    @property
-    def n_rows(self) -> int:
-        """The multiple of the real rows, rounded."""
-        return count_rows(len(self.material.examples), self.multiplier)
-
-    def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - nobody is asked
-        """Return the text, which is all that a copy needs."""
-        return example.text
-
-    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
-        """Pick a row; nothing is asked."""
-        yield from ()
-        return self.pick(self.material, slot.row)
+_Pick = Callable[[Material, int], SyntheticRow]
+"""Returns the synthetic row that stands at a place of a draw."""
 
 
 def duplicate(material: Material, row: int) -> SyntheticRow:
@@ -106,13 +69,13 @@ def shuffled(seed: int, turn: int, count: int) -> Sequence[int]:
 @AUGMENTERS.register("none")
 def build_none(settings: Mapping[str, Any], material: Material) -> Augmenter:  # noqa: ARG001 - it has none
     """Make the control without synthetic rows."""
-    return Control(material, 0.0, duplicate)
+    return _control(material, 0.0, duplicate)
 
 
 @AUGMENTERS.register("duplicate")
 def build_duplicate(settings: Mapping[str, Any], material: Material) -> Augmenter:
     """Make the control that repeats real rows: as many rows and steps, and nothing new."""
-    return Control(material, settings["multiplier"], duplicate)
+    return _control(material, settings["multiplier"], duplicate)
 
 
 @AUGMENTERS.register("shuffle")
@@ -124,7 +87,7 @@ def build_shuffle(settings: Mapping[str, Any], material: Material) -> Augmenter:
     """
     if len(material.task.labels) < 2:
         raise AugmentError("shuffle gives wrong labels, and the dataset has only one label; leave it out")
-    return Control(material, settings["multiplier"], mislabel)
+    return _control(material, settings["multiplier"], mislabel)
 
 
 @AUGMENTERS.register("real")
@@ -139,7 +102,12 @@ def build_real(settings: Mapping[str, Any], material: Material) -> Augmenter:
     for example in material.examples:
         before.append(counts[example.label])
         counts[example.label] += 1
-    return Control(material, settings["multiplier"], FurtherRows(places, before, counts))
+    return _control(material, settings["multiplier"], FurtherRows(places, before, counts))
+
+
+def _control(material: Material, multiplier: float, pick: _Pick) -> Augmenter:
+    """Make an augmenter of rows that are picked and not made, so that none is tried twice."""
+    return Offline(count_rows(len(material.examples), multiplier), 1, lambda slot: pick(material, slot.row))
 
 
 def _copy(material: Material, row: int, example: Example) -> SyntheticRow:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from hypermix.augment.base import Material, Slot, count_rows, one_hot
+from hypermix.augment.base import Augmenter, Material, Offline, Slot, count_rows, one_hot
 from hypermix.augment.control import shuffled
-from hypermix.augment.dialogue import Dialogue
 from hypermix.records import Example, SyntheticRow
 
 UNCHANGED = "nothing changed"
@@ -36,38 +36,20 @@ class Change(Protocol):
         """Return the changed text; None if no change is possible."""
 
 
-@dataclass(frozen=True)
-class Derived:
-    """Rows that are changed real rows: each real row once before any is taken twice.
+def derive(material: Material, settings: Mapping[str, Any], change: Change) -> Augmenter:
+    """Make an augmenter of changed real rows: each real row once before any is taken twice.
 
-    Attributes:
+    Args:
         material: What the draw is made from.
-        multiplier: Synthetic rows for each real row.
-        attempts: How often a row is tried, each time from the same real row.
+        settings: ``multiplier`` and ``attempts``, each of them from the same real row.
         change: Changes a text.
-        most_requests: Nobody is asked.
     """
 
-    material: Material
-    multiplier: float
-    attempts: int
-    change: Change
-    most_requests: int = 0
+    def make(slot: Slot) -> SyntheticRow:
+        source = source_of(material, slot.row)
+        return make_row(material, slot, source.example, change(source, slot))
 
-    @property
-    def n_rows(self) -> int:
-        """The multiple of the real rows, rounded."""
-        return count_rows(len(self.material.examples), self.multiplier)
-
-    def rehearse(self, example: Example, turn: int) -> str:  # noqa: ARG002 - nobody is asked
-        """Return the text."""
-        return example.text
-
-    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
-        """Change a row; nothing is asked."""
-        yield from ()
-        source = source_of(self.material, slot.row)
-        return make_row(self.material, slot, source.example, self.change(source, slot))
+    return Offline(count_rows(len(material.examples), settings["multiplier"]), settings["attempts"], make)
 
 
 def source_of(material: Material, row: int) -> Source:

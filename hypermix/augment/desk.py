@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hypermix.augment.base import Material
+from hypermix.augment.base import Material, count_rows
 from hypermix.augment.prompt import show_word
 from hypermix.errors import AugmentError
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Choice, Example, Request, Task
@@ -55,6 +55,16 @@ class Desk:
     def task(self) -> Task:
         """The wording of the dataset."""
         return self.material.task
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows are wanted: the multiple of the real rows, rounded."""
+        return count_rows(len(self.material.examples), self.settings["multiplier"])
+
+    @property
+    def attempts(self) -> int:
+        """How often a row is tried."""
+        return int(self.settings["attempts"])
 
     def render(self, template: str, values: Mapping[str, Any]) -> Prompt:
         """Fill a template in, with what all templates may use.

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot
-from hypermix.augment.derived import Derived, Source
+from hypermix.augment.derived import Source, derive
 from hypermix.augment.stopwords import STOP_WORDS
 from hypermix.augment.tools import Synonyms
 from hypermix.augment.words import Words
@@ -107,7 +107,7 @@ def build_eda(settings: Mapping[str, Any], material: Material) -> Augmenter:
                 return str(words)
         return None
 
-    return Derived(material, settings["multiplier"], settings["attempts"], change)
+    return derive(material, settings, change)
 
 
 def _in_turn(operations: Sequence[Operation], seed: int, source: Source, attempt: int) -> list[Operation]:

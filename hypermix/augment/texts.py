@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Protocol
 
-from hypermix.augment.base import Slot, count_rows, one_hot
+from hypermix.augment.base import Slot, one_hot
 from hypermix.augment.desk import Asked, Desk, cut, tell_end
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.parse import Parsed
@@ -109,12 +109,12 @@ class Texts:
     @property
     def n_rows(self) -> int:
         """The multiple of the real rows, rounded."""
-        return count_rows(len(self.desk.material.examples), self.desk.settings["multiplier"])
+        return self.desk.n_rows
 
     @property
     def attempts(self) -> int:
         """How often a row is tried."""
-        return int(self.desk.settings["attempts"])
+        return self.desk.attempts
 
     @property
     def most_requests(self) -> int:
