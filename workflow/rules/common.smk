@@ -100,7 +100,7 @@ def train_runtime(threads):
 
 def keep_warm():
     """Start what the jobs of this process share: their imports."""
-    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "quality", "train", "evaluate")])
+    warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "few", "quality", "train", "evaluate")])
 
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.

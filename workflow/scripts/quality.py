@@ -5,12 +5,9 @@ from pathlib import Path
 from hypermix.steps import warm
 from hypermix.steps.few import has_few
 
-# Few rows are not measured, and need nothing of what a keeper imports.
-few = has_few(Path(snakemake.input.synthetic))
-
 warm.run(
-    "hypermix.steps.quality",
-    "" if few else snakemake.params.warm,
+    "hypermix.steps.few" if has_few(Path(snakemake.input.synthetic)) else "hypermix.steps.quality",
+    snakemake.params.warm,
     snakemake.log[0],
     " ".join(["quality", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),
