@@ -89,7 +89,7 @@ class Relabeled:
         """Make a row and ask for its label.
 
         Raises:
-            AugmentError: If a prompt needs more rows than there are.
+            AugmentError: If the other augmenter cannot make it.
         """
         row = yield from self.inner.talk(slot)
         if not row.kept or row.text is None:

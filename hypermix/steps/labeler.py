@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hypermix.errors import AugmentError
 from hypermix.hub import commit_of
 from hypermix.records import Example
+from hypermix.steps.embedding import Embedder
 
 if TYPE_CHECKING:
     from hypermix.classify.probe import Head
@@ -65,12 +65,13 @@ class Labeler:
             AugmentError: If there are no real rows to learn from.
             TrainError: If the encoder cannot be loaded.
         """
-        found: list[float] = self._head.predict(self._encoder.embed([text]))[0].tolist()
+        found: list[float] = self._head.predict(self._embed([text]))[0].tolist()
         return found
 
     @cached_property
-    def _encoder(self) -> _Encoder:
-        return _Encoder(self._settings, offline=self._offline)
+    def _embed(self) -> Embedder:
+        model, revision = self._settings["model"], self._settings["revision"]
+        return Embedder(model, revision, threads=1, offline=self._offline, longest=_LONGEST)
 
     @cached_property
     def _head(self) -> Head:
@@ -78,28 +79,8 @@ class Labeler:
 
         if not self._examples:
             raise AugmentError("relabel.by: classifier learns from real rows, and the subsample has none")
-        vectors = self._encoder.embed([example.text for example in self._examples])
+        vectors = self._embed([example.text for example in self._examples])
         places = [self._labels.index(example.label) for example in self._examples]
         targets = np.eye(len(self._labels), dtype=np.float32)[places]
         nothing = np.zeros((0, vectors.shape[1]))
         return fit_probe(vectors, targets, nothing, np.zeros(0, np.int64), [_PENALTY]).head
-
-
-class _Encoder:
-    def __init__(self, settings: Mapping[str, Any], *, offline: bool) -> None:
-        from hypermix.classify import threads
-        from hypermix.classify.embed import read_embedding
-        from hypermix.classify.model import load_encoder, locate_model, longest_input
-
-        threads.limit(1)
-        folder = locate_model(settings["model"], settings["revision"], offline=offline)
-        self._network, self._tokenizer = load_encoder(folder)
-        self._embedding = read_embedding(folder)
-        self._longest = longest_input(self._network, _LONGEST)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        from hypermix.classify.embed import embed
-        from hypermix.classify.encode import encode
-
-        rows = encode(self._tokenizer, texts, np.zeros((len(texts), 1), np.float32), self._longest)
-        return embed(self._network, rows, self._embedding)

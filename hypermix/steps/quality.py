@@ -71,10 +71,10 @@ def _measure(
     from hypermix.steps.real import read_real
 
     def embed(texts: Sequence[str]) -> NDArray[np.float64]:
-        from hypermix.steps.embedding import embed_texts
+        from hypermix.steps.embedding import Embedder
 
         threads, offline = runtime["threads"], runtime["offline"]
-        return embed_texts(texts, settings["model"], threads=threads, offline=offline, longest=_LONGEST)
+        return Embedder(settings["model"], threads=threads, offline=offline, longest=_LONGEST)(texts)
 
     real = read_real(inputs, kept["text"].tolist(), settings["judge_rows"], seeds["data_seed"])
     return measure(Draw(kept, real, labels, seeds["trial"], embed, settings["rows"]))

@@ -256,13 +256,13 @@ def test_most_embedded_rows_bound_the_work(study: Study, monkeypatch: pytest.Mon
     from hypermix.steps import embedding
 
     seen: list[int] = []
-    whole = embedding.embed_texts
+    whole = embedding.Embedder.__call__
 
-    def counted(texts: Sequence[str], *rest: Any, **more: Any) -> Any:
+    def counted(embedder: embedding.Embedder, texts: Sequence[str]) -> Any:
         seen.append(len(texts))
-        return whole(texts, *rest, **more)
+        return whole(embedder, texts)
 
-    monkeypatch.setattr(embedding, "embed_texts", counted)
+    monkeypatch.setattr(embedding.Embedder, "__call__", counted)
     study.make(NEW)
     study.run(rows=100)
     assert seen == [4 * 25]
