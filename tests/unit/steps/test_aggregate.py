@@ -12,7 +12,7 @@ from hypermix.augment.quality.catalog import NAMES
 from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
-from hypermix.steps.aggregate import _label_words, _word_problems
+from hypermix.steps.words import list_words, tell_word_problems
 from tests.unit.steps.chain import AUGMENTATION, Chain, Key
 from tests.unit.steps.conftest import MakeChain
 
@@ -251,24 +251,24 @@ UNKNOWN = [["negative", "negative", None], ["positive", "positive", None]]
 
 def test_problems_are_told_once_for_each_language_model(done: Chain) -> None:
     problem = "the label word 'Negative' is 2 tokens: where it is not written, 1 more request a row may score it whole."
-    assert [*_word_problems(told_words(done, PIECES))] == [f"toy, local: {problem}", f"toy, other: {problem}"]
+    assert [*tell_word_problems(told_words(done, PIECES))] == [f"toy, local: {problem}", f"toy, other: {problem}"]
 
 
 @pytest.mark.parametrize(("words", "labels"), [(PIECES, "hard"), (UNKNOWN, "soft"), (None, "soft")])
 def test_no_problem_is_made_up(done: Chain, words: Any, labels: str) -> None:
-    assert [*_word_problems(told_words(done, words, labels))] == []
+    assert [*tell_word_problems(told_words(done, words, labels))] == []
 
 
 @pytest.mark.parametrize("words", [PIECES, UNKNOWN], ids=["tokenizer", "no tokenizer"])
 def test_words_are_listed_with_their_tokens(done: Chain, words: Any) -> None:
     listed = [{"dataset": "toy", "llm": name, "rows": words} for name in ("local", "other")]
-    assert _label_words(done.config, told_words(done, words)) == listed
+    assert list_words(done.config, told_words(done, words)) == listed
 
 
 def test_words_of_the_config_stand_in_where_no_model_was_asked(controls: Chain) -> None:
     provenance = {path: read_provenance(path) for key in controls.runs for path in controls.augmented(key).values()}
     rows = [["negative", "negative", None], ["positive", "positive", None]]
-    assert _label_words(controls.config, provenance) == [{"dataset": "toy", "llm": None, "rows": rows}]
+    assert list_words(controls.config, provenance) == [{"dataset": "toy", "llm": None, "rows": rows}]
 
 
 def test_same_inputs_give_same_bytes(done: Chain) -> None:
