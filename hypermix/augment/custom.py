@@ -58,7 +58,9 @@ class Checked:
         row = yield from self.inner.talk(slot)
         faults = [*_find_faults(row, slot, self.labels)]
         if faults:
-            raise AugmentError(f"the augmenter {self.name!r} made row {slot.row} with {'; '.join(faults)}; ask its makers")
+            raise AugmentError(
+                f"the augmenter {self.name!r} made row {slot.row} with {'; '.join(faults)}; ask its makers"
+            )
         # No file holds half of a surrogate pair.
         return row if row.text is None else replace(row, text=row.text.encode("utf-8", "replace").decode("utf-8"))
 

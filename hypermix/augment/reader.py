@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import regex
 
-from hypermix.augment.lexicon import Lexicon, item_lexicon
 from hypermix.augment.form import item_schema
+from hypermix.augment.lexicon import Lexicon, item_lexicon
 from hypermix.augment.parse import Parsed, Written, read_objects, without_thoughts
 from hypermix.augment.prompt import STOP, show_word
 from hypermix.errors import AugmentError

@@ -206,7 +206,11 @@ class Texts:
         items = self.reader.read(answer, begun)
         ended = tell_end(choice)
         # What would be another text with one more letter is not finished.
-        if ended in {"cut off", "filtered"} and answer == choice.text and items != self.reader.read(f"{answer}x", begun):
+        if (
+            ended in {"cut off", "filtered"}
+            and answer == choice.text
+            and items != self.reader.read(f"{answer}x", begun)
+        ):
             items = items[:-1]
         if ended == "refused" or part >= len(items):
             return Parsed(None, None, None, ended or NO_ITEM)

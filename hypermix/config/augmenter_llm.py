@@ -143,7 +143,9 @@ class Template(Asking):
         known = schema.get("properties")
         needed = [self.text_key, *([self.label_key] if self.label == "written" else [])]
         lacking = [key for key in needed if not isinstance(known, Mapping) or key not in known]
-        return f"json_schema with the properties {', '.join(needed)}; it lacks {', '.join(lacking)}" if lacking else None
+        return (
+            f"json_schema with the properties {', '.join(needed)}; it lacks {', '.join(lacking)}" if lacking else None
+        )
 
     def _find_fault(self, pattern: str) -> str | None:
         import regex  # of transformers; the config alone starts without it
@@ -168,7 +170,7 @@ class Paraphrase(Asking):
     per_call: int | None = setting(
         None,
         "augment",
-        f"{_EACH} null: the `multiplier`, rounded up, and at most {_MOST_PARAPHRASES}, so that no row is left out. "
+        f"{_EACH} null: the `multiplier`, rounded down, and at most {_MOST_PARAPHRASES}, so that no row is left out. "
         "Rows take turns: with a smaller `multiplier` than this, some are not paraphrased. With null a larger "
         "`multiplier` asks anew.",
         unit="texts",
@@ -184,7 +186,7 @@ class Paraphrase(Asking):
             return given
         multiplier = given.get("multiplier", cls.model_fields["multiplier"].default)
         known = isinstance(multiplier, (int, float)) and 0 < multiplier < _MOST_PARAPHRASES
-        return {**given, "per_call": math.ceil(multiplier) if known else _MOST_PARAPHRASES}
+        return {**given, "per_call": max(1, math.floor(multiplier)) if known else _MOST_PARAPHRASES}
 
 
 class Conditional(Asking):

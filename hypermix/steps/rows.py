@@ -211,8 +211,8 @@ class Rows:
         while (refused := self._unusable.get(self._n_useless)) is not None:
             self._useless.add(refused.answer.key)
             self._n_useless += 1
-        if len(self._useless) >= _ENOUGH_TO_GIVE_UP:
-            self._fail(len(self._useless))
+            if len(self._useless) == _ENOUGH_TO_GIVE_UP:
+                self._fail(_ENOUGH_TO_GIVE_UP)
 
     def _try_again(self, slot: Slot) -> None:
         if slot.attempt + 1 < self._augmenter.attempts:

@@ -108,7 +108,9 @@ def test_without_packages_none_is_known() -> None:
 
 def row_of(**changes: Any) -> SyntheticRow:
     given = {"index": 0, "text": "fine", "label": "pos", "soft_label": (0.0, 1.0), "label_source": "mine"}
-    return SyntheticRow(**{**given, "label_mass": 1.0, "source_ids": (), "request_key": None, "reason": None, **changes})
+    return SyntheticRow(
+        **{**given, "label_mass": 1.0, "source_ids": (), "request_key": None, "reason": None, **changes}
+    )
 
 
 @pytest.mark.parametrize(

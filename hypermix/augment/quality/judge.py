@@ -78,8 +78,8 @@ def tell_apart(words: Words, n_synthetic: int, seed: int) -> float | None:
         seed: Of the folds, at most 32 bits.
 
     Returns:
-        The area under the ROC curve, the mean over the folds of a cross-validation; None if there are too few rows, or no word
-        stands in two of them.
+        The area under the ROC curve, the mean over the folds of a cross-validation; None if there are too few rows, or
+        no word stands in two of them.
     """
     kinds = np.arange(len(words)) < n_synthetic
     if min(n_synthetic, len(words) - n_synthetic) < FOLDS:
@@ -104,7 +104,7 @@ def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
         n_known: How many of the first of them tell which words there are and how common they are.
     """
     parts = [_counts(*words.ngrams(n), len(words), n_known) for n in (1, 2)]
-    counted = sparse.hstack(parts, format="csr", dtype=np.float32)
+    counted: sparse.csr_matrix = sparse.hstack(parts, format="csr", dtype=np.float32)
     if counted.shape[1] > _MOST_FEATURES:
         common = np.argsort(-np.bincount(counted.indices, minlength=counted.shape[1]), kind="stable")
         counted = counted[:, np.sort(common[:_MOST_FEATURES])]

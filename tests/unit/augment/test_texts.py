@@ -16,8 +16,8 @@ from tests.unit.augment.talking import CHAT_FORM, EXAMPLES, FORMS, KINDS, answer
 SETTINGS: dict[str, dict[str, Any]] = {
     "attributed": {},
     "conditional": {},
-    "cotam": {},
-    "paraphrase": {},
+    "cotam": {"temperature": 0.7},
+    "paraphrase": {"per_call": 6},
     "promptmix": {},
     "template": {"template": "{{ count }} {{ label.word }}", "parse": "numbered", "per_call": 3},
 }
@@ -94,7 +94,7 @@ def test_prompts_have_no_loose_ends(method: str, form: str) -> None:
 
 def test_what_an_endpoint_does_not_take_is_left_out() -> None:
     takes = Abilities(seed=False, sampling=False, penalties=False, stop=False, max_tokens="max_completion_tokens")
-    (request,) = plan(build("paraphrase", takes), Slot(0, 0))
+    (request,) = plan(build("paraphrase", takes, per_call=6), Slot(0, 0))
     assert request.body.keys() == {"prompt", "max_completion_tokens"}
     assert request.body["max_completion_tokens"] == 600  # six texts of a hundred
 
@@ -168,7 +168,7 @@ def test_a_text_that_a_content_filter_cut_is_not_used() -> None:
 
 
 def test_an_endpoint_that_takes_a_schema_gets_that_of_the_answer() -> None:
-    settings = {"template": "{{ label.word }}", "parse": "json", "label": "written"}
+    settings = {"template": "{{ count }}", "parse": "json", "label": "written"}
     (request,) = plan(build("template", Abilities(chat=True, structured=True), **settings), Slot(0, 0))
     schema = request.body["response_format"]["json_schema"]["schema"]
     assert [*schema["properties"]] == ["text", "label"]

@@ -34,8 +34,6 @@ def test_texts_are_compared_on_as_many_words() -> None:
     assert len(ours.codes) == len(theirs.codes) == len(few.codes)
 
 
-
-
 def test_mean_length_counts_words() -> None:
     assert surface.mean_length(encode_words(["a b c", "", "d"])) == pytest.approx(4 / 3)
 
