@@ -45,7 +45,7 @@ SETTINGS = {
     "attempts": 3,
 }
 TEMPLATES = [
-    ("paraphrase", "1b454f3bfbd64d5e"),
+    ("paraphrase", "753ff78e096d43ef"),
     ("conditional", "a275f5144263e23a"),
     ("attributed", "82728a6af3fa1a4a"),
     ("promptmix", "c7ad63f3ee204780"),
