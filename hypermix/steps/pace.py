@@ -7,6 +7,7 @@ side, these times add up to the time that passed; so each stage has its share of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import fmean, median
 
 from hypermix.report.status import Estimate
@@ -52,6 +53,6 @@ def _gaps(finished: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """Return for each stage, by time, how long each artefact came after the one before it, of whatever stage."""
     events = sorted((time, stage) for stage, times in finished.items() for time in times)
     found: dict[str, list[float]] = {}
-    for (before, _), (time, stage) in zip(events, events[1:], strict=False):
+    for (before, _), (time, stage) in pairwise(events):
         found.setdefault(stage, []).append(time - before)
     return found

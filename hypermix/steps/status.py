@@ -54,16 +54,17 @@ def tell(found: Survey) -> Status:
         LlmError: If the account of what was spent cannot be read.
         ArtefactError: If a receipt cannot be read.
     """
-    stages = [*(_count(found, stage) for stage in STAGES), _count_aggregate(found)]
-    left = {one.stage: one.running + one.waiting - one.held for one in stages if one.stage != AGGREGATE}
+    counts = [_count(found, stage) for stage in STAGES]
+    last, job = _look_at_aggregate(found)
+    left = {one.stage: one.running + one.waiting - one.held for one in counts}
     told: Estimate | str | None = None
     if any(left.values()):
         told = estimate({stage: list(times.values()) for stage, times in found.finished.items()}, left)
     return Status(
         results=found.config.results,
-        stages=stages,
-        running=[*_list_jobs(found, "running"), *_running_aggregate(found.config.results)],
-        failed=list(_list_jobs(found, "failed")),
+        stages=[*counts, last],
+        running=[*_list_jobs(found, "running"), *([job] if job and last.running else [])],
+        failed=[*_list_jobs(found, "failed"), *([job] if job and last.failed else [])],
         stopped=list(_list_jobs(found, "stopped")),
         stale=found.stale,
         spending=_sum_spending(found),
@@ -103,31 +104,25 @@ def describe_job(found: Survey, unit: Unit) -> Job:
     return Job(unit.stage, unit.keys, log.last if log.error is None else log.error, unit.log(found.config.results))
 
 
-def _count_aggregate(found: Survey) -> StageCount:
-    """Count the last stage: one job, that is done if its tables are of this config and newer than all runs."""
+def _look_at_aggregate(found: Survey) -> tuple[StageCount, Job | None]:
+    """Count the last stage, and describe its job if it runs or failed.
+
+    It is done if its files are of this config, and newer than all that they are made from.
+    """
     results = found.config.results
     outputs = [f"{results}/{AGGREGATE}/{name}" for name in AGGREGATE_OUTPUTS.values()]
     finished = finish_time(outputs)
     if finished is not None:
         newest = max((time for times in found.finished.values() for time in times.values()), default=0.0)
         complete = all(state == "done" for states in found.states.values() for state in states.values())
-        if complete and newest <= finished and _is_of(found.config, Path(outputs[0])):
-            return StageCount(AGGREGATE, done=1)
-        return StageCount(AGGREGATE, waiting=1, stale=1)
-    log = read_log(_aggregate_log(results))
-    if log is not None and (log.running or log.error is not None):
-        return StageCount(AGGREGATE, running=int(log.running), failed=int(not log.running))
-    return StageCount(AGGREGATE, waiting=1)
-
-
-def _aggregate_log(results: str) -> str:
-    return f"{results}/logs/{AGGREGATE}.log"
-
-
-def _running_aggregate(results: str) -> Iterator[Job]:
-    log = read_log(_aggregate_log(results))
-    if log is not None and log.running:
-        yield Job(AGGREGATE, {}, log.last, _aggregate_log(results))
+        fits = complete and newest <= finished and _is_of(found.config, Path(outputs[0]))
+        return StageCount(AGGREGATE, done=int(fits), waiting=int(not fits), stale=int(not fits)), None
+    path = f"{results}/logs/{AGGREGATE}.log"
+    log = read_log(path)
+    if log is None or not (log.running or log.error):
+        return StageCount(AGGREGATE, waiting=1), None
+    job = Job(AGGREGATE, {}, log.last if log.error is None else log.error, path)
+    return StageCount(AGGREGATE, running=int(log.running), failed=int(not log.running)), job
 
 
 def _is_of(config: Config, path: Path) -> bool:

@@ -99,7 +99,7 @@ def _state_of(log: JobLog) -> State:
 def finish_time(files: list[str]) -> float | None:
     """Return when the last of some files was written; None if one is missing."""
     try:
-        return max([os.stat(file).st_mtime for file in files])
+        return max([os.stat(file).st_mtime for file in files])  # noqa: PTH116 - paths would take as long as the looks
     except OSError:
         return None
 

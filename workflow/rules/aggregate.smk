@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
+from hypermix.steps import partial
 
 
 rule aggregate:
@@ -46,3 +47,12 @@ onsuccess:
         costs = tables.read(rules.aggregate.output.costs, "costs")
         told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report, costs)
         sys.stderr.write("\n".join(["", *told, ""]))
+
+
+onerror:
+    command = " ".join(["hypermix", "partial", *workflow.configfiles])
+    try:
+        told = partial.tell_failure(CONFIG, command)
+    except HypermixError as error:
+        told = [str(error)]
+    sys.stderr.write("\n".join(["", *told, ""]))
