@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hypermix.report.console import plain
-from hypermix.report.format import count, dollars, shortened
 from hypermix.report.forecast import Account
+from hypermix.report.format import count, dollars, shortened
 
 _NARROWEST = 40
 _SHOWN = 5

@@ -13,6 +13,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from logging import FileHandler
 
 FAILED = "failed: "
 """What stands before the error that ended a job."""
@@ -45,15 +46,15 @@ class JobLog:
     time: float
 
 
-def hold(handle: int) -> None:
+def hold(log: FileHandler) -> None:
     """Hold the log of this process's job until the process ends; where files cannot be locked, do nothing.
 
     Args:
-        handle: The open log.
+        log: What writes it.
     """
     for _ in range(_TRIES):
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(log.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             time.sleep(_PAUSE)  # somebody looks whether it is held, which takes microseconds

@@ -85,6 +85,15 @@ class Wanted:
             return []
         return self.other_stages(Path(path), read_provenance(Path(path)))
 
+    def slices(self, keys: Mapping[str, Any], table: str) -> dict[str, Any]:
+        """Return the slices that a file must have been made with, by stage.
+
+        Args:
+            keys: Its keys.
+            table: Its table.
+        """
+        return self._parsed(*_family(keys, table))
+
     def _cut(self, dataset: str, augmenter: str, classifier: str, table: str) -> dict[str, str]:
         config, wanted = self._config, {"prepare": experiment.prepare_slice(self._config, dataset)}
         if table in STAGES["subsample"].tables or augmenter:

@@ -130,7 +130,7 @@ def _is_of(config: Config, path: Path) -> bool:
         made: dict[str, Any] = read_provenance(path).get("slices", {})
     except ArtefactError:
         return False
-    return made.get(AGGREGATE) == json.loads(experiment.aggregate_slice(config))
+    return bool(made.get(AGGREGATE) == json.loads(experiment.aggregate_slice(config)))
 
 
 def _sum_spending(found: Survey) -> Spending:
