@@ -30,6 +30,7 @@ from hypermix.files import write_text
 from hypermix.hashing import canonical_json
 from hypermix.steps.artefacts import Unit, list_units
 from hypermix.steps.joblog import FAILED
+from hypermix.steps.spent import SPENDING, SPENT
 from hypermix.steps.stale import Wanted
 
 
@@ -57,6 +58,8 @@ def write_study(config: Config) -> None:
         keys = {"dataset": dataset, "augmenter": augmenter, "classifier": classifier, "data_seed": 1}
         slices = wanted.slices(keys, table)
         made = {"hypermix": "0", "keys": {"dataset": dataset}, "inputs": {"train": "0" * 64}, "slices": slices}
+        if table == "receipt":
+            made[SPENT] = dict.fromkeys(SPENDING, 4)
         schema = tables.schema(table)
         count = 1 if table in ("metrics", "receipt") else 0
         rows = pa.table({field.name: [_value(field.type)] * count for field in schema}, schema=schema)
@@ -105,6 +108,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--tries", type=int, default=3)
+    parser.add_argument("--command", nargs="+", default=["status", "partial"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = (given.folder or Path(made)).resolve()
@@ -114,7 +118,7 @@ def main() -> None:
             write_study(load_config(words))
         print("| command | s | MB |")
         print("| --- | --- | --- |")
-        for command in ("status", "partial"):
+        for command in given.command:
             found = [measure(command, folder / "study.yaml") for _ in range(given.tries)]
             seconds = ", ".join(f"{one:.2f}" for one, _ in found)
             print(f"| `hypermix {command}` | {seconds} | {max(most for _, most in found):.0f} |")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -59,11 +59,19 @@ AGGREGATE_OUTPUTS: dict[str, str] = {
 
 
 class Unit(NamedTuple):
-    """What one job makes: its stage, its place in a folder of results, its keys."""
+    """What one job makes.
+
+    Attributes:
+        stage: Its stage.
+        place: Its place in a folder of results.
+        keys: Its keys.
+        parents: The stage and the place of each unit that it is made from.
+    """
 
     stage: str
     place: str
     keys: Key
+    parents: tuple[tuple[str, str], ...] = ()
 
     def files(self, results: str) -> list[str]:
         """Return its files, the one that stands for all first. There are many: texts take less time than paths."""
@@ -82,16 +90,6 @@ class Unit(NamedTuple):
         """Its tables with their folders."""
         return STAGES[self.stage].tables
 
-    def parents(self, config: Config) -> Iterator[tuple[str, str]]:
-        """Yield the stage and the place of what it is made from."""
-        needs = STAGES[self.stage].needs
-        if needs is not None:
-            yield needs, place_of(STAGES[needs].keys, self.keys)
-        if self.stage == "train":
-            match = experiment.matched(config, str(self.keys["classifier"]))
-            if match is not None:
-                yield "augment", place_of(AUGMENTATION, {**self.keys, "augmenter": match})
-
 
 def place_of(names: tuple[str, ...], keys: Mapping[str, str | int]) -> str:
     """Return the part of a path that tells the keys."""
@@ -108,9 +106,16 @@ def list_units(config: Config) -> dict[str, dict[str, Unit]]:
         ConfigError: If the config leaves no run.
     """
     found: dict[str, dict[str, Unit]] = {name: {} for name in STAGES}
+    matches = {name: experiment.matched(config, name) for name in config.classifiers}
     for run in experiment.runs(config):
+        places = {names: place_of(names, run) for names in (DRAW[:1], DRAW, AUGMENTATION, RUN)}
         for name, stage in STAGES.items():
-            place = place_of(stage.keys, run)
-            if place not in found[name]:
-                found[name][place] = Unit(name, place, {key: run[key] for key in stage.keys})
+            place = places[stage.keys]
+            if place in found[name]:
+                continue
+            parents = [] if stage.needs is None else [(stage.needs, places[STAGES[stage.needs].keys])]
+            match = matches[str(run["classifier"])] if name == "train" else None
+            if match is not None:
+                parents.append(("augment", place_of(AUGMENTATION, {**run, "augmenter": match})))
+            found[name][place] = Unit(name, place, {key: run[key] for key in stage.keys}, tuple(parents))
     return found

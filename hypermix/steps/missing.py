@@ -71,7 +71,7 @@ def _describe(found: Survey, unit: Unit) -> dict[str, Any]:
 
 
 def _first_unfinished(found: Survey, unit: Unit) -> Unit:
-    for stage, place in unit.parents(found.config):
+    for stage, place in unit.parents:
         if found.states[stage][place] != "done":
             return _first_unfinished(found, found.units[stage][place])
     return unit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,13 +12,13 @@ from hypermix import tables
 from hypermix.config import experiment
 from hypermix.config.model import Config
 from hypermix.errors import ArtefactError
-from hypermix.files import read_provenance
+from hypermix.files import read_end, read_provenance
 from hypermix.hashing import canonical_json
 from hypermix.steps.artefacts import STAGES
 
 _SHOWN_STALE = 3
 _TRAINED = tuple(STAGES["train"].tables)
-_TAIL_BYTES = 1 << 15
+_TAIL_BYTES = 1 << 14
 """More than the end of a table of one run, which tells of its making."""
 
 
@@ -128,12 +127,7 @@ def _family(keys: Mapping[str, Any], table: str) -> tuple[str, str, str, str]:
 def _holds(path: str, patterns: list[bytes]) -> bool:
     """Tell whether the last bytes of a file have all these texts in them."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        end = read_end(path, _TAIL_BYTES)
     except OSError:
         return False
-    try:
-        size = os.fstat(handle).st_size
-        end = os.pread(handle, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-    finally:
-        os.close(handle)
     return end.endswith(b"PAR1") and all(pattern in end for pattern in patterns)

@@ -8,10 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow.dataset as pads
-
-from hypermix import tables
 from hypermix.config import experiment
 from hypermix.config.augmenter import asked_llm
 from hypermix.config.llm import HOSTED_APIS
@@ -24,10 +20,10 @@ from hypermix.report.status import Estimate, Job, Spending, StageCount, Status
 from hypermix.steps.artefacts import AGGREGATE_OUTPUTS, STAGES, Unit
 from hypermix.steps.joblog import read_log
 from hypermix.steps.pace import estimate
+from hypermix.steps.spent import SPENDING, read_spent
 from hypermix.steps.survey import State, Survey, finish_time, survey
 
 AGGREGATE = "aggregate"
-_COUNTED = ("requests_paid", "requests_replayed", "requests_unknown", "usd_paid")
 
 
 def look(config: Config) -> Status:
@@ -139,14 +135,16 @@ def _sum_spending(found: Survey) -> Spending:
     units = [unit for unit in found.of_state("augment", "done") if asked[str(unit.keys["augmenter"])] is not None]
     used = {asked[str(unit.keys["augmenter"])] for unit in found.units["augment"].values()} - {None}
     hosted = any(config.llms[str(name)].api in HOSTED_APIS for name in used)
-    sums = _read_receipts([unit.path(config.results, "receipt") for unit in units])
-    paid = sums["usd_paid"].sum(skipna=False)
+    spent = [read_spent(unit.path(config.results, "receipt")) for unit in units]
+    requests, replayed, unknown = (sum(int(one[name] or 0) for one in spent) for name in SPENDING[:-1])
+    paid = [one["usd_paid"] for one in spent]
+    known = [usd for usd in paid if usd is not None]
     return Spending(
         account=_open_account(config) if hosted else None,
-        requests=int(sums["requests_paid"].sum()),
-        replayed=int(sums["requests_replayed"].sum()),
-        unknown=int(sums["requests_unknown"].sum()),
-        usd=None if math.isnan(paid) else float(paid),
+        requests=requests,
+        replayed=replayed,
+        unknown=unknown,
+        usd=math.fsum(known) if len(known) == len(paid) else None,
     )
 
 
@@ -156,16 +154,3 @@ def _open_account(config: Config) -> Account:
     return Account(
         {name: cap for name, cap in caps.items() if cap is not None}, {name: getattr(spent, name) for name in caps}
     )
-
-
-def _read_receipts(paths: list[Path]) -> pd.DataFrame:
-    """Read what was paid, from all files in one call, which takes a third of the time of a call for each."""
-    if not paths:
-        return pd.DataFrame(columns=list(_COUNTED), dtype="float64")
-    schema = tables.schema("receipt")
-    try:
-        found = pads.dataset([str(path) for path in paths], schema=schema, format="parquet")
-        frame: pd.DataFrame = found.to_table(columns=list(_COUNTED)).to_pandas()
-    except (OSError, ValueError) as error:
-        raise ArtefactError(f"receipts: one cannot be read ({error}); delete it and run snakemake again") from error
-    return frame

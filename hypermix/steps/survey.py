@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,7 +49,7 @@ class Survey:
             return unit
         if state not in _UNFINISHED:
             return None
-        causes = (self.cause(self.units[stage][place]) for stage, place in unit.parents(self.config))
+        causes = (self.cause(self.units[stage][place]) for stage, place in unit.parents)
         return next((cause for cause in causes if cause is not None), None)
 
 
@@ -111,23 +111,22 @@ def _check(found: Survey) -> None:
     current, and is not read.
     """
     wanted = Wanted(found.config)
-    vouched: set[tuple[str, str]] = set()
+    vouched: dict[str, set[str]] = {stage: set() for stage in STAGES}
     for stage in reversed(STAGES):
-        for place, finished in list(found.finished[stage].items()):
+        stale = []
+        for place, finished in found.finished[stage].items():
             unit = found.units[stage][place]
-            wrong = None if (stage, place) in vouched else _find_wrong(wanted, unit, found.config.results)
-            if wrong is None:
-                vouched.update(_older(found, unit, finished))
-            else:
+            wrong = None if place in vouched[stage] else _find_wrong(wanted, unit, found.config.results)
+            if wrong is not None:
+                stale.append(place)
                 found.stale[unit.files(found.config.results)[0]] = wrong
-                found.states[stage][place] = "stale"
-                del found.finished[stage][place]
-
-
-def _older(found: Survey, unit: Unit, finished: float) -> Iterator[tuple[str, str]]:
-    for stage, place in unit.parents(found.config):
-        if found.finished[stage].get(place, float("inf")) <= finished:
-            yield stage, place
+                continue
+            for origin, source in unit.parents:
+                if found.finished[origin].get(source, math.inf) <= finished:
+                    vouched[origin].add(source)
+        for place in stale:
+            found.states[stage][place] = "stale"
+            del found.finished[stage][place]
 
 
 def _find_wrong(wanted: Wanted, unit: Unit, results: str) -> str | None:
