@@ -139,7 +139,7 @@ def test_failed_report_is_told(left: Leftover) -> None:
         ({"classifiers": {"tiny": {"max_steps": 13}}}, {"train": 5, "evaluate": 5}),
         ({"augmenters": {"mix": {"examples": 2}}}, {"augment": 1, "quality": 1, "train": 1, "evaluate": 1}),
         ({"subsample": {"validation": "3s"}}, {"subsample": 2, "augment": 5, "quality": 5, "train": 5, "evaluate": 5}),
-        ({"quality": {"judge_rows": 40}}, {"quality": 5}),
+        ({"quality": {"judge_rows": 123}}, {"quality": 5}),
     ],
 )
 def test_two_configs_in_one_folder_are_told_apart(
