@@ -6,7 +6,8 @@ It writes into a folder of its own, so that what Snakemake's rules make stays wh
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hypermix.steps.missing import list_missing, tell_missing
 from hypermix.steps.survey import Survey, survey
 
 FOLDER = "partial"
-MOST_RUNS = 2_000
+MOST_RUNS = 1_000
 """So many runs are aggregated at the end of a failed run of the workflow without being asked for: seconds of work."""
 
 
@@ -103,3 +104,17 @@ def tell_failure(config: Config, command: str, most: int = MOST_RUNS) -> list[st
         return write_found(found).lines()
     lines = list(map(plain, tell_missing(found))) if failed else []
     return [*lines, f"A report of the runs so far: {command}"] if done else lines
+
+
+def word_command(files: Iterable[str | Path], overridden: bool = False) -> str:
+    """Word the command that writes the report of what is there.
+
+    Args:
+        files: The config files, later ones laid over earlier ones.
+        overridden: Whether settings were given on the command line too, which `hypermix` does not take.
+    """
+    here = Path.cwd()
+    paths = [Path(file) for file in files]
+    names = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in paths]
+    command = shlex.join(["hypermix", "partial", *names])
+    return f"{command} (and a file with what --config gave)" if overridden else command

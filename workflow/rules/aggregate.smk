@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
-from hypermix.steps import partial
+from hypermix.steps.partial import tell_failure, word_command
 
 
 rule aggregate:
@@ -50,9 +50,10 @@ onsuccess:
 
 
 onerror:
-    command = " ".join(["hypermix", "partial", *workflow.configfiles])
+    given = workflow.config_settings
+    own = [] if given.replace_workflow_config else [name for name in workflow.configfiles if name not in given.configfiles]
     try:
-        told = partial.tell_failure(CONFIG, command)
+        told = tell_failure(CONFIG, word_command([*own, *given.configfiles], bool(given.config)))
     except HypermixError as error:
         told = [str(error)]
     sys.stderr.write("\n".join(["", *told, ""]))

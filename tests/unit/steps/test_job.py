@@ -67,7 +67,9 @@ def test_error_of_the_user_has_no_traceback(log: Path, kind: str) -> None:
 def test_unexpected_error_has_a_traceback(log: Path) -> None:
     ended = run_job(log, "{}['lost']")
     assert ended.returncode == 1
-    assert told(log).startswith("failed: this is a mistake in HyperMix, not in your data; please report it with this log\n")
+    assert told(log).startswith(
+        "failed: this is a mistake in HyperMix, not in your data; please report it with this log\n"
+    )
     assert "Traceback (most recent call last)" in told(log)
     assert told(log).rstrip().endswith("KeyError: 'lost'")
 

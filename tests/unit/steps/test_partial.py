@@ -212,3 +212,10 @@ def test_without_a_failed_job_nothing_is_made(left: Leftover) -> None:
     assert partial.tell_failure(left.config, COMMAND) == [f"A report of the runs so far: {COMMAND}"]
     left.remove((left.results / "evaluate").rglob("metrics.parquet"))
     assert partial.tell_failure(left.config, COMMAND) == []
+
+
+def test_command_names_the_config_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = ["config/config.yaml", tmp_path / "my own.yaml", Path("/elsewhere/x.yaml")]
+    assert partial.word_command(files) == "hypermix partial config/config.yaml 'my own.yaml' /elsewhere/x.yaml"
+    assert partial.word_command([], True) == "hypermix partial (and a file with what --config gave)"
