@@ -15,6 +15,9 @@ from hypermix.report.forecast import Account
 from hypermix.report.format import count, dollars, shortened
 
 _NARROWEST = 40
+_ROOMY = 60
+"""Columns of a terminal from which on the table has its last column, the sum of the others."""
+
 _SHOWN = 5
 """Jobs and files that are named; the machine-readable form names all."""
 
@@ -167,7 +170,7 @@ def status_text(status: Status, width: int, *, color: bool = False) -> str:
     runs = status.stage("evaluate")
     console.print(_line(f"{status.results}: {count(runs.done)} of {count(runs.total)} runs are done."))
     console.print()
-    console.print(_table(status.stages))
+    console.print(_table(status.stages, console.width))
     for lines in (_tell_jobs(status), _tell_stale(status), _tell_spending(status.spending), _tell_left(status)):
         told = list(lines)
         if told:
@@ -181,15 +184,16 @@ def _line(text: str, style: str = "") -> Text:
     return Text(plain(text), style=style, overflow="fold")
 
 
-def _table(stages: Sequence[StageCount]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _table(stages: Sequence[StageCount], width: int) -> Table:
+    roomy = width >= _ROOMY
+    table = Table(box=None, pad_edge=False, padding=(0, 2 if roomy else 1, 0, 0))
     table.add_column("stage", no_wrap=True)
-    for name in (*_STYLES, "of"):
+    for name in (*_STYLES, *(["of"] if roomy else [])):
         table.add_column(name, justify="right", no_wrap=True)
     for one in stages:
         counts = {name: getattr(one, name) for name in _STYLES}
         cells = [Text(plain(count(number)), _STYLES[name] if number else "") for name, number in counts.items()]
-        table.add_row(Text(one.stage), *cells, Text(plain(count(one.total))))
+        table.add_row(Text(one.stage), *cells, *([Text(plain(count(one.total)))] if roomy else []))
     return table
 
 
@@ -269,9 +273,9 @@ def duration(seconds: float) -> str:
     """Write a time as a person says it, with two units at most, such as ``2 h 10 min``."""
     if seconds < _MINUTE:
         return f"{max(1, round(seconds))} s"
-    if seconds < _HOUR:
-        return f"{round(seconds / _MINUTE)} min"
     minutes = round(seconds / _MINUTE)
+    if minutes < _HOUR // _MINUTE:
+        return f"{minutes} min"
     if minutes * _MINUTE < _DAY:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / _HOUR)

@@ -51,7 +51,11 @@ onsuccess:
 
 onerror:
     given = workflow.config_settings
-    own = [] if given.replace_workflow_config else [name for name in workflow.configfiles if name not in given.configfiles]
+    own = (
+        []
+        if given.replace_workflow_config
+        else [name for name in workflow.configfiles if name not in given.configfiles]
+    )
     try:
         told = tell_failure(CONFIG, word_command([*own, *given.configfiles], bool(given.config)))
     except HypermixError as error:
