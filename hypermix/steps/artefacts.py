@@ -108,7 +108,9 @@ def list_units(config: Config) -> dict[str, dict[str, Unit]]:
     found: dict[str, dict[str, Unit]] = {name: {} for name in STAGES}
     matches = {name: experiment.matched(config, name) for name in config.classifiers}
     for run in experiment.runs(config):
-        places = {names: place_of(names, run) for names in (DRAW[:1], DRAW, AUGMENTATION, RUN)}
+        places: dict[tuple[str, ...], str] = {
+            names: place_of(names, run) for names in (DRAW[:1], DRAW, AUGMENTATION, RUN)
+        }
         for name, stage in STAGES.items():
             place = places[stage.keys]
             if place in found[name]:

@@ -13,7 +13,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from logging import FileHandler
+from typing import TextIO
 
 FAILED = "failed: "
 """What stands before the error that ended a job."""
@@ -46,15 +46,15 @@ class JobLog:
     time: float
 
 
-def hold(log: FileHandler) -> None:
+def hold(log: TextIO) -> None:
     """Hold the log of this process's job until the process ends; where files cannot be locked, do nothing.
 
     Args:
-        log: What writes it.
+        log: The open file.
     """
     for _ in range(_TRIES):
         try:
-            fcntl.flock(log.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             time.sleep(_PAUSE)  # somebody looks whether it is held, which takes microseconds
