@@ -43,7 +43,8 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
     logging.captureWarnings(True)
     logger = logging.getLogger("hypermix")
     logger.setLevel(logging.INFO)
-    hold(to_file.stream)
+    if to_file.stream is not None:
+        hold(to_file.stream)
     try:
         yield logger
     except KeyboardInterrupt:
