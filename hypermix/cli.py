@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import math
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +27,7 @@ from hypermix.llm import archive
 from hypermix.llm.store import RequestStore
 from hypermix.report.checkup import checkup_text
 from hypermix.report.forecast import forecast_text
+from hypermix.report.status import status_text
 
 _MODEL = "hypermix/config/model.py"
 _CONFIG = Path("config/config.yaml")
@@ -74,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     plan.add_argument("--export", action="store_true", help="count the rows of the model that is exported too")
     plan.set_defaults(command=_plan)
+    status = commands.add_parser("status", help="tell how far a run is: done, running, failed, waiting; money and time")
+    status.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    status.add_argument("--json", action="store_true", help="write it for machines, with every job and file")
+    status.set_defaults(command=_status)
+    partial = commands.add_parser("partial", help="write the tables, the verdict and the report of the runs so far")
+    partial.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    partial.set_defaults(command=_partial)
     doctor = commands.add_parser("doctor", help="look at all that a run needs, and say what is to be done")
     doctor.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     doctor.add_argument(
@@ -140,13 +150,35 @@ def _plan(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _status(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.status import look
+
+    told = look(_load(parsed.files))
+    if parsed.json:
+        print(json.dumps(asdict(told), indent=2, ensure_ascii=False))
+    else:
+        print(status_text(told, shutil.get_terminal_size().columns, color=_has_color()), end="")
+    return int(any(one.failed for one in told.stages))
+
+
+def _partial(parsed: argparse.Namespace) -> int:
+    from hypermix.steps import partial
+
+    written = partial.write(_load(parsed.files))
+    print("\n".join(written.lines()))
+    return 0
+
+
+def _has_color() -> bool:
+    screen = Console()
+    return screen.is_terminal and not screen.no_color
+
+
 def _doctor(parsed: argparse.Namespace) -> int:
     from hypermix.steps.doctor.checkup import examine
 
     findings = examine(lambda: _load(parsed.files), again=parsed.again)
-    screen = Console()
-    color = screen.is_terminal and not screen.no_color
-    print(checkup_text(findings, shutil.get_terminal_size().columns, color=color), end="")
+    print(checkup_text(findings, shutil.get_terminal_size().columns, color=_has_color()), end="")
     return int(any(finding.level == "to do" for finding in findings))
 
 

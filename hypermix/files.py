@@ -106,6 +106,23 @@ def read_whole(path: Path) -> tuple[bytes, os.stat_result]:
         os.close(handle)
 
 
+def read_end(path: str, most: int) -> bytes:
+    """Read the last bytes of a file, with as few calls of the system as can be.
+
+    Args:
+        path: The file.
+        most: How many bytes; a shorter file is read whole.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(handle, most, max(0, os.fstat(handle).st_size - most))
+    finally:
+        os.close(handle)
+
+
 def write_text(path: Path, content: str) -> None:
     """Write a UTF-8 text file atomically."""
     write_bytes(path, content.encode("utf-8"))

@@ -210,6 +210,21 @@ def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def empty(table: str, keys: Iterable[str] = ()) -> pd.DataFrame:
+    """Return what `read` returns of a table, without any row.
+
+    Args:
+        table: The table's name.
+        keys: The partition keys that its paths would have.
+
+    Raises:
+        ArtefactError: If there is no table of this name.
+    """
+    fields = [*(pa.field(key, KEYS[key]) for key in keys), *schema(table)]
+    frame: pd.DataFrame = pa.schema(fields).empty_table().to_pandas()
+    return frame
+
+
 def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
     if isinstance(source, (str, Path)):
         root = Path(source)

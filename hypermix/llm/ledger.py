@@ -8,12 +8,14 @@ are under way. A process that is killed leaves what it had reserved as spent: pe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from hypermix.errors import BudgetError, LlmError
+from hypermix.hashing import digest
 from hypermix.llm.shared import Shared, State
 
 _UNITS = 1e9
@@ -57,6 +59,17 @@ class Reservation:
 
     most: Cost
     closed: bool = False
+
+
+def account_path(cache: str, results: str) -> Path:
+    """Return the file of what an experiment has spent, named by its folder of results.
+
+    Args:
+        cache: The folder of the cache.
+        results: The folder of results, as the config has it.
+    """
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", results).strip("-")[-40:]
+    return Path(cache) / "spending" / f"{readable}-{digest(results)[:8]}.json"
 
 
 class Ledger:

@@ -21,6 +21,7 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
+from hypermix.steps.artefacts import AUGMENTATION, DRAW, RUN
 from hypermix.steps.costs import join_shared, sum_costs, sum_spending
 from hypermix.steps.notice import tell_notices
 from hypermix.steps.provenance import artefact_name
@@ -35,13 +36,19 @@ _REPEATERS = ("duplicate", "shuffle")
 _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "pandas", "pyarrow", "scipy")
 
 
-def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[str, Path]) -> None:
-    """Write the tables, the verdict and the report of an experiment.
+def run(
+    slice_json: str,
+    inputs: Mapping[str, Sequence[Path]],
+    outputs: Mapping[str, Path],
+    notices: Sequence[str] = (),
+) -> None:
+    """Write the tables, the verdict and the report of an experiment, or of what is there of it.
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
         inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
         outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
+        notices: What a reader of the report must know first, such as what is missing; a sentence each.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
@@ -50,14 +57,14 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
-    runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
+    runs = _in_order(_read(inputs["metrics"], "metrics", RUN), config)
     summary = _in_order(summarize(runs, level), config)
     bounds = experiment.bounds(config)
     comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
     verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
-    receipts = tables.read(inputs["receipt"], "receipt")
+    receipts = _read(inputs["receipt"], "receipt", AUGMENTATION)
     paid = join_shared(receipts, config)
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
     described = {
@@ -71,10 +78,10 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
-    quality = _in_order(tables.read(inputs["quality"], "quality"), config)
+    quality = _in_order(_read(inputs["quality"], "quality", AUGMENTATION), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    rows = tables.read(inputs["synthetic"], "synthetic")
+    rows = _read(inputs["synthetic"], "synthetic", AUGMENTATION)
     # Copies of real rows say little: what the others wrote comes first.
     rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
     data = ReportData(
@@ -90,14 +97,19 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        profile=tables.read(inputs["profile"], "profile"),
+        profile=_read(inputs["profile"], "profile", DRAW[:1]),
         words=list_words(config, provenance),
         quality=summarize_quality(quality, level),
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
-        notices=tell_notices(config, provenance, inputs["metrics"], receipts),
+        notices=[*notices, *tell_notices(config, provenance, inputs["metrics"], receipts)],
     )
     write_text(outputs["report"], render(data))
+
+
+def _read(paths: Sequence[Path], table: str, keys: Sequence[str]) -> pd.DataFrame:
+    """Read the files of a table; of a part of an experiment there may be none yet."""
+    return tables.read(paths, table) if paths else tables.empty(table, keys)
 
 
 def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:

@@ -45,6 +45,7 @@ from hypermix.steps.provenance import describe
 from hypermix.steps.rewriter import open_tools
 from hypermix.steps.rows import Rows, Sieve
 from hypermix.steps.sieve import open_filter
+from hypermix.steps.spent import SPENDING, SPENT
 
 _LOG = logging.getLogger(__name__)
 METHODS = (
@@ -123,7 +124,7 @@ def run(
     write_table(
         outputs["receipt"],
         tables.from_columns("receipt", {name: [value] for name, value in {"llm": llm, **receipt}.items()}),
-        provenance,
+        {**provenance, SPENT: {name: receipt[name] for name in SPENDING}},
     )
 
 

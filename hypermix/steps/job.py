@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypermix.errors import HypermixError
+from hypermix.steps.joblog import FAILED, hold
 
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
@@ -16,7 +17,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def job(log: str, title: str) -> Iterator[logging.Logger]:
-    """Run a job's body with a log file beside the terminal.
+    """Run a job's body with a log file beside the terminal; see `hypermix.steps.joblog` for what the file tells.
 
     A `HypermixError` is the user's to mend: its message ends the job without a traceback. Anything else is ours: the
     traceback goes into the log.
@@ -42,14 +43,16 @@ def job(log: str, title: str) -> Iterator[logging.Logger]:
     logging.captureWarnings(True)
     logger = logging.getLogger("hypermix")
     logger.setLevel(logging.INFO)
+    if to_file.stream is not None:
+        hold(to_file.stream)
     try:
         yield logger
     except KeyboardInterrupt:
         logger.info("interrupted; run again to go on")
         raise SystemExit(INTERRUPTED) from None
     except HypermixError as error:
-        logger.error("%s", error)
+        logger.error(FAILED + "%s", error)
         raise SystemExit(1) from None
     except Exception:
-        logger.exception("this is a mistake in HyperMix, not in your data; please report it with this log")
+        logger.exception(FAILED + "this is a mistake in HyperMix, not in your data; please report it with this log")
         raise SystemExit(1) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hypermix.config.llm import KEY_FILE, KEY_VARIABLE
-from hypermix.hashing import digest
 from hypermix.llm import embedded
 from hypermix.llm.backend import TOKENIZE
 from hypermix.llm.batch.backend import BatchBackend
@@ -18,7 +16,7 @@ from hypermix.llm.batch.submission import Timing
 from hypermix.llm.client import Client, Llm
 from hypermix.llm.embedded import embedded_llm, locate_model
 from hypermix.llm.endpoint import Endpoint
-from hypermix.llm.ledger import Caps, Ledger
+from hypermix.llm.ledger import Caps, Ledger, account_path
 from hypermix.llm.local import backend as local
 from hypermix.llm.local.backend import open_local
 from hypermix.llm.local.files import local_files, local_identity
@@ -98,9 +96,7 @@ def main_path(llm: Mapping[str, Any]) -> str:
 
 def ledger_path(runtime: Mapping[str, Any]) -> Path:
     """Return the file of what an experiment has spent, named by its folder of results."""
-    results = str(runtime["results"])
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", results).strip("-")[-40:]
-    return Path(runtime["cache"]) / "spending" / f"{readable}-{digest(results)[:8]}.json"
+    return account_path(str(runtime["cache"]), str(runtime["results"]))
 
 
 def _embedded(llm: Mapping[str, Any], runtime: Mapping[str, Any]) -> Llm:

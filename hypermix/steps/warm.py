@@ -24,6 +24,7 @@ from typing import Any
 
 import hypermix
 from hypermix.steps.job import INTERRUPTED, job
+from hypermix.steps.joblog import FAILED
 
 MESSAGE_BYTES = 1 << 20
 INTERRUPT = b"interrupt"
@@ -203,7 +204,9 @@ def _tell_signal(work: Work, name: str) -> None:
     path = Path(work.log)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
-        log.write(f"{work.title}: {name} ended the job's process; if memory was short, run fewer jobs at a time\n")
+        log.write(
+            f"{FAILED}{work.title}: {name} ended the job's process; if memory was short, run fewer jobs at a time\n"
+        )
 
 
 def _name_path(value: object) -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_no_module_imports_itself() -> None:
     assert not breaches(house_rules.import_cycles(LIBRARY))
 
 
-@pytest.mark.parametrize("module", ["evaluate", "aggregate", "choose", "export"])
+@pytest.mark.parametrize("module", ["evaluate", "aggregate", "choose", "export", "partial", "status"])
 def test_step_starts_without_torch(module: str) -> None:
     code = f"import sys, hypermix.steps.{module}; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
+from hypermix.steps.partial import tell_failure, word_command
 
 
 rule aggregate:
@@ -46,3 +47,17 @@ onsuccess:
         costs = tables.read(rules.aggregate.output.costs, "costs")
         told = summary_lines(json.loads(verdict.read_text(encoding="utf-8")), rules.aggregate.output.report, costs)
         sys.stderr.write("\n".join(["", *told, ""]))
+
+
+onerror:
+    given = workflow.config_settings
+    own = (
+        []
+        if given.replace_workflow_config
+        else [name for name in workflow.configfiles if name not in given.configfiles]
+    )
+    try:
+        told = tell_failure(CONFIG, word_command([*own, *given.configfiles], bool(given.config)))
+    except HypermixError as error:
+        told = [str(error)]
+    sys.stderr.write("\n".join(["", *told, ""]))

@@ -61,13 +61,15 @@ def test_error_of_the_user_has_no_traceback(log: Path, kind: str) -> None:
     ended = run_job(log, f"raise {kind}('none of 4 answers can be used\\n  schön')")
     assert ended.returncode == 1
     assert ended.stderr == ""  # Snakemake prints the log of a failed job
-    assert told(log) == "none of 4 answers can be used\n  schön\n"
+    assert told(log) == "failed: none of 4 answers can be used\n  schön\n"
 
 
 def test_unexpected_error_has_a_traceback(log: Path) -> None:
     ended = run_job(log, "{}['lost']")
     assert ended.returncode == 1
-    assert told(log).startswith("this is a mistake in HyperMix, not in your data; please report it with this log\n")
+    assert told(log).startswith(
+        "failed: this is a mistake in HyperMix, not in your data; please report it with this log\n"
+    )
     assert "Traceback (most recent call last)" in told(log)
     assert told(log).rstrip().endswith("KeyError: 'lost'")
 
@@ -75,7 +77,7 @@ def test_unexpected_error_has_a_traceback(log: Path) -> None:
 def test_cause_of_an_error_is_not_dumped(log: Path) -> None:
     body = "\n    ".join(["try: int('x')", "except ValueError as error: raise AugmentError('plain') from error"])
     run_job(log, body)
-    assert told(log) == "plain\n"
+    assert told(log) == "failed: plain\n"
 
 
 def test_warnings_reach_the_log(log: Path) -> None:
