@@ -33,6 +33,7 @@ _METRICS = ("accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")
 _COUNTS = ("n_train", "n_synthetic", "n_test", "steps", "best_epoch")
 _CELL = {key: KEYS[key] for key in ("dataset", "subsample", "augmenter", "classifier")}
 _ROWS = {"id": TEXT, "text": TEXT, "label": TEXT}
+_BINS = {"low": REAL, "high": REAL, "n": COUNT, "confidence": REAL, "accuracy": REAL}
 _METRIC_COLUMNS = {**dict.fromkeys(_COUNTS, COUNT), **dict.fromkeys(_METRICS, REAL)}
 
 METRICS: tuple[str, ...] = _METRICS
@@ -87,6 +88,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "peak_mb": REAL,
         },
         "metrics": _METRIC_COLUMNS,
+        "confusion": {"label": TEXT, "predicted": TEXT, "n": COUNT},
+        "calibration": _BINS,
         "runs": {**KEYS, **_METRIC_COLUMNS},
         "summary": {
             **_CELL,
@@ -112,6 +115,52 @@ SCHEMAS: dict[str, pa.Schema] = {
             "effect_size": REAL,
             "pairs_needed": COUNT,
         },
+        "classes": {
+            **_CELL,
+            "label": TEXT,
+            "n_seeds": COUNT,
+            "n_rows": REAL,
+            **{f"{name}{part}": REAL for name in ("precision", "recall", "f1") for part in ("", "_low", "_high")},
+        },
+        "all_calibration": {**_CELL, **_BINS},
+        "variance": {
+            **_CELL,
+            "metric": TEXT,
+            "n_seeds": COUNT,
+            "n_runs": COUNT,
+            "seed_variance": REAL,
+            "seed_variance_raw": REAL,
+            "trial_variance": REAL,
+            "test_variance": REAL,
+            "ci_low": REAL,
+            "ci_high": REAL,
+        },
+        "opinions": {
+            **_CELL,
+            "baseline": TEXT,
+            "metric": TEXT,
+            "wilcoxon_p": REAL,
+            "bootstrap_low": REAL,
+            "bootstrap_high": REAL,
+            "smallest_p": REAL,
+            "p_error": REAL,
+            "eps_min": REAL,
+        },
+        "ranks": {
+            "subsample": TEXT,
+            "classifier": TEXT,
+            "augmenter": TEXT,
+            "n_datasets": COUNT,
+            "n_methods": COUNT,
+            "mean_rank": REAL,
+            "critical_difference": REAL,
+            "friedman_p": REAL,
+            "baseline": TEXT,
+            "wins": COUNT,
+            "ties": COUNT,
+            "losses": COUNT,
+            "p_better": REAL,
+        },
         "quality": {"measure": TEXT, "value": REAL},
         "all_quality": {
             **{key: kind for key, kind in KEYS.items() if key != "classifier"},
@@ -131,7 +180,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     }.items()
 }
-"""The columns of each table, by the name of its file; ``all_quality`` is that of aggregate/quality.parquet."""
+"""The columns of each table, by the name of its file.
+
+``all_quality`` and ``all_calibration`` are those of aggregate/quality.parquet and aggregate/calibration.parquet.
+"""
 
 _PARTITION = re.compile(r"^(\w+)=(.*)$")
 

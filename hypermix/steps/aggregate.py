@@ -21,14 +21,15 @@ from hypermix.report.page import ReportData, render
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.costs import join_shared, sum_costs, sum_spending
+from hypermix.steps.analysis import TABLES, analyze, shared_rows
+from hypermix.steps.costs import join_shared, price_seeds, sum_costs, sum_spending
 from hypermix.steps.notice import tell_notices
 from hypermix.steps.provenance import artefact_name
 from hypermix.steps.rejected import count_rejected
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+_KINDS = ("metrics", "confusion", "calibration", "synthetic", "quality", "receipt", "profile")
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
 
@@ -40,8 +41,10 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
-        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
+        inputs: The files of each kind: ``metrics``, ``confusion``, ``calibration``, ``synthetic``, ``quality``,
+            ``receipt``, ``profile``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
+            and the tables of `hypermix.steps.analysis`.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
@@ -51,14 +54,17 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
-    summary = _in_order(summarize(runs, level), config)
+    profile = tables.read(inputs["profile"], "profile")
+    overlaps = shared_rows(config, profile, runs)
+    summary = _in_order(summarize(runs, level, overlaps), config)
     bounds = experiment.bounds(config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds, overlaps), config)
+    further = analyze(runs, inputs, config, overlaps)
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
-    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     paid = join_shared(receipts, config)
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods, price_seeds(paid))
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
     described = {
         "hypermix": __version__,
@@ -71,6 +77,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
+    for name, frame in further.items():
+        write_table(outputs[name], tables.from_columns(TABLES[name], _in_order(frame, config)), described)
     quality = _in_order(tables.read(inputs["quality"], "quality"), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -90,7 +98,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        profile=tables.read(inputs["profile"], "profile"),
+        profile=profile,
         words=list_words(config, provenance),
         quality=summarize_quality(quality, level),
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
