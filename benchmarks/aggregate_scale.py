@@ -35,14 +35,8 @@ from hypermix.hashing import canonical_json
 from hypermix.stats import metric
 
 N_TEST = 200
-OUTPUTS = (
-    "runs",
-    "summary",
-    "comparisons",
-    "costs",
-    "quality",
-    *["classes", "calibration", "variance", "opinions", "ranks"],
-)
+FURTHER = ("classes", "calibration", "variance", "opinions", "ranks")
+OUTPUTS = ("runs", "summary", "comparisons", "costs", "quality", *FURTHER)
 KINDS = {
     "metrics": ("evaluate", True),
     "confusion": ("confusion", True),

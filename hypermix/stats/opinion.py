@@ -62,8 +62,8 @@ def second_opinions(
         overlapping: Datasets whose test sets overlap: all here take data seeds for independent, so it is NaN there.
 
     Returns:
-        The columns of the table ``opinions``, in the order of `hypermix.stats.summarize.compare`. ``smallest_p`` is what
-        the sign-flip test of so many pairs can reach, ``p_error`` the Monte Carlo standard error of its p value.
+        The columns of the table ``opinions``, in the order of `hypermix.stats.summarize.compare`. ``smallest_p`` is
+        what the sign-flip test of so many pairs can reach, ``p_error`` the Monte Carlo standard error of its p value.
         ``eps_min`` tells how far the augmenter is from being better than the baseline at every level of luck; see
         `hypermix.stats.order`. What needs more pairs than there are is NaN.
 

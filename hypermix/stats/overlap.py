@@ -3,8 +3,8 @@
 With `split: repeated` every data seed draws its own test set from one pool, so the differences of two data seeds rest
 in part on the same rows and are not independent. With a correlation of rho, the variance of their mean is not S^2 / J,
 but S^2 * (1 / J + rho / (1 - rho)): Nadeau and Bengio 2003, "Inference for the generalization error", section 3. They
-take rho = n_test / (n_test + n_train), where all rows are in one or the other. Here few rows are trained on, and what two
-data seeds share are test rows: the expected share of one test set in another is n_test / n_pool. Both give the
+take rho = n_test / (n_test + n_train), where all rows are in one or the other. Here few rows are trained on, and what
+two data seeds share are test rows: the expected share of one test set in another is n_test / n_pool. Both give the
 same factor when all rows are used.
 """
 

@@ -1,7 +1,7 @@
 """Methods over several datasets: mean ranks with their critical difference, and the odds that one beats the other.
 
-Accuracies of different datasets cannot be averaged, ranks can: Demsar 2006, "Statistical comparisons of classifiers over
-multiple data sets", section 3.2.2, for Friedman's test and the critical difference of Nemenyi.
+Accuracies of different datasets cannot be averaged, ranks can: Demsar 2006, "Statistical comparisons of classifiers
+over multiple data sets", section 3.2.2, for Friedman's test and the critical difference of Nemenyi.
 
 The chance that a method beats a baseline on more than half of all such datasets is that of a Bayesian sign test, as in
 Benavoli, Corani, Demsar and Zaffalon 2017, "Time for a change", section 4.1, but with a uniform prior of the share

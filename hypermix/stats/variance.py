@@ -1,8 +1,8 @@
 """Where the spread of a metric comes from: data seeds, trials inside a data seed, and the rows of the test set.
 
 A random-effects model with one factor, by the ANOVA estimators for unequal numbers of trials (Searle, Casella and
-McCulloch 1992, "Variance Components", section 3.6). Trials of one data seed differ by training and by the synthetic rows
-of their own; data seeds differ by the real rows that were drawn.
+McCulloch 1992, "Variance Components", section 3.6). Trials of one data seed differ by training and by the synthetic
+rows of their own; data seeds differ by the real rows that were drawn.
 """
 
 from __future__ import annotations

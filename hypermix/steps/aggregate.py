@@ -15,7 +15,7 @@ from hypermix import __version__, tables
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
-from hypermix.files import read_provenance, write_table, write_text
+from hypermix.files import write_table, write_text
 from hypermix.hashing import file_digest
 from hypermix.report.page import ReportData, render
 from hypermix.stats.quality import summarize_quality
@@ -24,7 +24,7 @@ from hypermix.stats.verdict import judge
 from hypermix.steps.analysis import TABLES, analyze, shared_rows
 from hypermix.steps.costs import join_shared, price_seeds, sum_costs, sum_spending
 from hypermix.steps.notice import tell_notices
-from hypermix.steps.provenance import artefact_name
+from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
@@ -50,7 +50,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         ArtefactError: If a file was made with other settings than the config's.
     """
     config = load_config(json.loads(slice_json)["config"])
-    provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
+    provenance = read_all(path for kind in _KINDS for path in inputs[kind])
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
