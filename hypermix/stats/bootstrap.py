@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hypermix.seeding import child_seed
 from hypermix.stats.interval import ROUNDING, check_share
 
-DRAWS = 4000
+DRAWS = 2000
 """Bootstrap samples."""
 
 FEWEST = 5
