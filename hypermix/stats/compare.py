@@ -84,7 +84,7 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
     if threshold <= 0:
         return 1.0
     if len(values) <= EXACT_LIMIT:
-        return _count_all(values, threshold) / 2 ** (len(values) - 1)
+        return _count_all(values, threshold) * smallest_p(len(values))
     return (1 + _count_drawn(values, threshold, seed)) / (1 + MONTE_CARLO_DRAWS)
 
 

@@ -58,9 +58,10 @@ def price_seeds(paid: pd.DataFrame) -> dict[tuple[str, str, str], float]:
     """
     seeds = paid.groupby(_DRAW, sort=True)["usd"].agg(lambda usd: usd.sum(skipna=False))
     found = {}
-    for (dataset, subsample, augmenter), usd in seeds.groupby(level=["dataset", "subsample", "augmenter"]):
+    for key, usd in seeds.groupby(level=["dataset", "subsample", "augmenter"]):
+        dataset, subsample, augmenter = map(str, key) if isinstance(key, tuple) else ("", "", "")
         if usd.notna().all():
-            found[str(dataset), str(subsample), str(augmenter)] = float(usd.mean())
+            found[dataset, subsample, augmenter] = float(usd.mean())
     return found
 
 

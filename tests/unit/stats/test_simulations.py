@@ -1,10 +1,10 @@
-"""Small versions of benchmarks/statistics.py; docs/statistics.md has the large ones."""
+"""Small versions of benchmarks/simulations.py; docs/statistics.md has the large ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.statistics import (
+from benchmarks.simulations import (
     NOISES,
     Design,
     Overlap,

@@ -1,6 +1,6 @@
 """Simulate studies whose truth is known, and count how often the statistics of the report are right.
 
-    python benchmarks/statistics.py [--studies 4000] [--only size coverage power overlap order]
+    python benchmarks/simulations.py [--studies 4000] [--only size coverage power overlap order]
 
 Prints the Markdown tables of docs/statistics.md. Each simulation has its own seed, so the tables come out again.
 """
