@@ -15,21 +15,23 @@ from hypermix import __version__, tables
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
-from hypermix.files import read_provenance, write_table, write_text
+from hypermix.files import write_table, write_text
 from hypermix.hashing import file_digest
 from hypermix.report.page import ReportData, render
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
+from hypermix.steps.analysis import TABLES, analyze, shared_rows
 from hypermix.steps.artefacts import AUGMENTATION, DRAW, RUN
-from hypermix.steps.costs import join_shared, sum_costs, sum_spending
+from hypermix.steps.costs import join_shared, price_seeds, sum_costs, sum_spending
 from hypermix.steps.notice import tell_notices
-from hypermix.steps.provenance import artefact_name
+from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
+from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "confusion", "calibration")
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
 
@@ -46,26 +48,31 @@ def run(
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
-        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
+        inputs: The files of each kind: ``metrics``, ``confusion``, ``calibration``, ``synthetic``, ``quality``,
+            ``receipt``, ``profile``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
+            and the tables of `hypermix.steps.analysis`.
         notices: What a reader of the report must know first, such as what is missing; a sentence each.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
     """
     config = load_config(json.loads(slice_json)["config"])
-    provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
+    provenance = read_all(path for kind in _KINDS for path in inputs[kind])
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(_read(inputs["metrics"], "metrics", RUN), config)
-    summary = _in_order(summarize(runs, level), config)
+    profile = _read(inputs["profile"], "profile", DRAW[:1])
+    overlaps = shared_rows(config, profile, runs)
+    summary = _in_order(summarize(runs, level, overlaps), config)
     bounds = experiment.bounds(config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds, overlaps), config)
+    further = analyze(runs, inputs, config, overlaps)
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
-    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = _read(inputs["receipt"], "receipt", AUGMENTATION)
     paid = join_shared(receipts, config)
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods, price_seeds(paid))
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
     described = {
         "hypermix": __version__,
@@ -78,26 +85,26 @@ def run(
     }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
+    for name, frame in further.items():
+        write_table(outputs[name], tables.from_columns(TABLES[name], _in_order(frame, config)), described)
     quality = _in_order(_read(inputs["quality"], "quality", AUGMENTATION), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    rows = _read(inputs["synthetic"], "synthetic", AUGMENTATION)
-    # Copies of real rows say little: what the others wrote comes first.
-    rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
+    fates = read_fates(inputs["synthetic"])
     data = ReportData(
         **frames,
         spending=sum_spending(paid, config),
         verdict=verdict,
-        synthetic=_sample(rows, config.report.rows),
-        rejected=count_rejected(rows, config),
-        n_synthetic_total=len(rows),
+        synthetic=sample_rows(inputs["synthetic"], config.report.rows, last=baselines),
+        rejected=count_rejected(fates, config),
+        n_synthetic_total=len(fates),
         labels=list_labels(provenance),
         baselines=baselines,
         config_yaml=yaml.safe_dump(json.loads(slice_json)["config"], sort_keys=False, allow_unicode=True),
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        profile=_read(inputs["profile"], "profile", DRAW[:1]),
+        profile=profile,
         words=list_words(config, provenance),
         quality=summarize_quality(quality, level),
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
@@ -123,14 +130,6 @@ def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
         return column.map(ranks[str(column.name)].index) if column.name in ranks else column
 
     return frame.sort_values(sorting, key=rank, kind="stable").reset_index(drop=True)
-
-
-def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Take rows at even distances, so that every draw is shown."""
-    if len(rows) <= most:
-        return rows
-    chosen = [position * len(rows) // most for position in range(most)]
-    return rows.take(chosen).reset_index(drop=True)
 
 
 def _versions() -> dict[str, str]:

@@ -46,6 +46,25 @@ def _sum(asked: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(groups, columns=columns)
 
 
+def price_seeds(paid: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """Return what a data seed cost on average, in dollars.
+
+    Args:
+        paid: Receipts of those that asked a language model; see `join_shared`.
+
+    Returns:
+        Dollars by dataset, subsample and augmenter, answers that were stored already among them; where a price is
+        unknown there is none.
+    """
+    seeds = paid.groupby(_DRAW, sort=True)["usd"].agg(lambda usd: usd.sum(skipna=False))
+    found = {}
+    for key, usd in seeds.groupby(level=["dataset", "subsample", "augmenter"]):
+        dataset, subsample, augmenter = map(str, key) if isinstance(key, tuple) else ("", "", "")
+        if usd.notna().all():
+            found[dataset, subsample, augmenter] = float(usd.mean())
+    return found
+
+
 def join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Return the receipts of those that asked a language model.
 

@@ -12,6 +12,7 @@ import pytest
 
 from hypermix import tables
 from hypermix.files import read_provenance
+from tests.unit.steps.chain import AGGREGATED
 from tests.workflow.conftest import ROOT, Workspace, make_workspace
 
 N_CELLS = 2 * 3  # data seeds, augmenters
@@ -28,6 +29,8 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
     counts = {
         "train": N_CELLS,
         "evaluate": N_CELLS,
+        "confusion": N_CELLS,
+        "calibration": N_CELLS,
         "augment": N_CELLS,
         "quality": N_CELLS,
         "receipts": N_CELLS,
@@ -40,7 +43,7 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
         assert len(files) == wanted * per_cell, stage
         assert all(read_provenance(file)["slices"] for file in files)
     made = {path.name for path in (results / "aggregate").iterdir()}
-    tables_made = {f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
+    tables_made = {f"{name}.parquet" for name in AGGREGATED}
     assert made == tables_made | {"verdict.json", "report.html"}
 
 
