@@ -14,7 +14,9 @@ import pandas as pd
 from hypermix import tables
 from hypermix.augment.quality.catalog import NAMES
 from hypermix.report.cost import SPENDING
-from hypermix.report.page import ReportData
+from hypermix.report.curves import COLUMNS as CURVE_COLUMNS
+from hypermix.report.data import ReportData
+from hypermix.report.gain import COLUMNS as GAIN_COLUMNS
 from hypermix.report.rejected import COLUMNS
 from hypermix.stats.quality import CELL
 
@@ -324,6 +326,26 @@ def make_quality(
     return pd.DataFrame(rows, columns=[*CELL, "n_seeds", "mean", "ci_low", "ci_high"])
 
 
+def make_curves(runs: pd.DataFrame, n_steps: int = 12) -> pd.DataFrame:
+    """Make learning curves that rise to the accuracy of each method."""
+    rows = []
+    for key, group in runs.groupby(["dataset", "subsample", "classifier", "augmenter"], sort=False):
+        best = float(group["accuracy"].mean())
+        rows += [(*key, 10 * step, best - 0.2 * 0.7**step) for step in range(1, n_steps + 1)]
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def make_seed_costs(runs: pd.DataFrame, usd: float | None = 0.004) -> pd.DataFrame:
+    """Make what a data seed costs, for the augmenters that ask a language model."""
+    asked = [name for name in dict.fromkeys(runs["augmenter"]) if name not in (*BASELINES, "eda")]
+    rows = [
+        (dataset, subsample, name, None if usd is None else usd * (place + 1), 64.0 * (place + 1))
+        for (dataset, subsample), _ in runs.groupby(["dataset", "subsample"], sort=False)
+        for place, name in enumerate(asked)
+    ]
+    return pd.DataFrame(rows, columns=list(GAIN_COLUMNS))
+
+
 def make_report(**changes: Any) -> ReportData:
     """Make the data of a report; keyword arguments replace its fields."""
     runs = changes.get("runs", make_runs())
@@ -350,6 +372,9 @@ def make_report(**changes: Any) -> ReportData:
         "words": make_words(),
         "quality": make_quality(),
         "repeaters": ["duplicate"],
+        "bounds": [],
+        "curves": make_curves(runs),
+        "seed_costs": make_seed_costs(runs),
         "warnings": {
             "rt": [
                 "train: 3 rows of 9767 have an empty text (rows 1553, 1714, 2220); they are left out",

@@ -23,12 +23,19 @@ ROLES: Final = {
     "accent": "#0072b2",
     "good": "#00795a",
     "bad": "#b84a00",
+    "line1": "#0073b3",
+    "line2": "#b84b00",
+    "line3": "#00795b",
+    "line4": "#a3387a",
+    "line5": "#7a6000",
+    "line6": "#2f4b9c",
 }
 """The colors of figures by role.
 
 Blue is Okabe and Ito's (Color Universal Design, 2008); their bluish green and vermilion are darkened here until they
-have a contrast of 4.5 on white. A style sheet replaces them through the classes ``f-ROLE`` (fill) and ``s-ROLE``
-(stroke).
+have a contrast of 4.5 on white. ``line1`` to ``line6`` tell lines apart, beside their marks and dashes: these three by
+names of their own, Okabe and Ito's reddish purple darkened, a brown and an indigo. A style sheet replaces them through
+the classes ``f-ROLE`` (fill) and ``s-ROLE`` (stroke).
 """
 
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

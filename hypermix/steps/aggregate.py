@@ -17,11 +17,14 @@ from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.files import read_provenance, write_table, write_text
 from hypermix.hashing import file_digest
-from hypermix.report.page import ReportData, render
+from hypermix.report.data import ReportData
+from hypermix.report.files import write_files
+from hypermix.report.page import render
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.costs import join_shared, sum_costs, sum_spending
+from hypermix.steps.costs import join_shared, seed_costs, sum_costs, sum_spending
+from hypermix.steps.curves import learning_curves, read_histories
 from hypermix.steps.notice import tell_notices
 from hypermix.steps.provenance import artefact_name
 from hypermix.steps.rejected import count_rejected
@@ -40,8 +43,9 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
-        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
+        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``, ``history``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
+            and the figures and tables that `hypermix.report.outputs.file_outputs` names.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
@@ -96,8 +100,12 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
         notices=tell_notices(config, provenance, inputs["metrics"], receipts),
+        bounds=bounds,
+        curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
+        seed_costs=seed_costs(paid),
     )
     write_text(outputs["report"], render(data))
+    write_files(data, outputs)
 
 
 def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:

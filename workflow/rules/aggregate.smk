@@ -5,6 +5,16 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
+from hypermix.report.outputs import file_outputs
+
+
+def aggregate_file(path, name):
+    """Name a figure or a table; one form of each stands in Snakemake's own report."""
+    kind, what, form = name.split("_")
+    if form not in ("svg", "csv"):
+        return path
+    labels = {"what": what, "form": form}
+    return report(path, caption=f"../report/{kind}_{what}.rst", category=f"{kind.capitalize()}s", labels=labels)
 
 
 rule aggregate:
@@ -14,13 +24,23 @@ rule aggregate:
         quality=all_of(artefact("quality", AUGMENTATION, "quality")),
         receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
         profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
+        history=all_of(artefact("train", RUN, "history")),
     output:
         **{
             name: f"{RESULTS}/aggregate/{name}.parquet"
             for name in ["runs", "summary", "comparisons", "costs", "quality"]
         },
         verdict=f"{RESULTS}/aggregate/verdict.json",
-        report=f"{RESULTS}/aggregate/report.html",
+        report=report(
+            f"{RESULTS}/aggregate/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"what": "the whole report"},
+        ),
+        **{
+            name: aggregate_file(f"{RESULTS}/aggregate/{path}", name)
+            for name, path in file_outputs().items()
+        },
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:

@@ -10,6 +10,7 @@ from typing import Any
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
+from hypermix.report.outputs import file_outputs
 from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
 from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
@@ -91,7 +92,7 @@ class Chain:
 
     def aggregated(self) -> dict[str, Path]:
         names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
-        names |= {"verdict": "verdict.json", "report": "report.html"}
+        names |= {"verdict": "verdict.json", "report": "report.html", **file_outputs()}
         return {name: self.results / "aggregate" / file for name, file in names.items()}
 
     def prepare(self, dataset: str = "toy") -> dict[str, Path]:
@@ -146,6 +147,7 @@ class Chain:
             "quality": [self.measured(key) for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
             "profile": [self.profile(dataset) for dataset in self.config.datasets],
+            "history": [self.trained(key)["history"] for key in self.runs],
         }
         aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
         return self.aggregated()

@@ -1,0 +1,95 @@
+"""The figures of an experiment: two layouts each for the page, and files that stand alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from markupsafe import Markup
+
+from hypermix.report.curves import curve_figure
+from hypermix.report.data import ReportData
+from hypermix.report.drawing import Drawing, blank
+from hypermix.report.figure import METRIC, NARROW_PX, WIDE_PX, accuracy_figure, difference_figure
+from hypermix.report.gain import gain_figure
+from hypermix.report.section import verdict_outcomes
+from hypermix.report.sizes import size_figure
+
+
+def _accuracy(data: ReportData, width_px: float) -> Drawing | None:
+    if not (data.summary["metric"] == METRIC).any():
+        return None
+    chance = {name: 1 / len(names) for name, names in data.labels.items() if names}
+    return accuracy_figure(data.runs, data.summary, baselines=data.baselines, chance=chance, width_px=width_px)
+
+
+def _differences(data: ReportData, width_px: float) -> Drawing | None:
+    if not (data.comparisons["metric"] == METRIC).any():
+        return None
+    return difference_figure(data.comparisons, outcomes=verdict_outcomes(data.verdict), width_px=width_px)
+
+
+def _sizes(data: ReportData, width_px: float) -> Drawing | None:
+    return size_figure(data.runs, data.summary, baselines=data.baselines, width_px=width_px)
+
+
+def _curves(data: ReportData, width_px: float) -> Drawing | None:
+    return curve_figure(data.curves, baselines=data.baselines, width_px=width_px)
+
+
+def _costs(data: ReportData, width_px: float) -> Drawing | None:
+    return gain_figure(data.comparisons, data.seed_costs, baselines=data.baselines, width_px=width_px)
+
+
+_DRAWERS: Final[dict[str, tuple[Callable[[ReportData, float], Drawing | None], str, str]]] = {
+    "accuracy": (_accuracy, "Accuracy by method", "The experiment has no runs."),
+    "differences": (
+        _differences,
+        "Paired differences in accuracy",
+        "There is nothing to compare: the experiment has no baseline, or nothing beside it.",
+    ),
+    "sizes": (_sizes, "Accuracy against subsample size", "No dataset has runs of two subsample sizes."),
+    "curves": (_curves, "Learning curves", "No training was validated at two different steps."),
+    "costs": (_costs, "Cost against gain", "No language model was asked, or what it cost or gained is not known."),
+}
+
+FIGURES: Final = tuple(_DRAWERS)
+"""The figures by name, in the order of the page."""
+
+
+def draw(data: ReportData, name: str, width_px: float = WIDE_PX) -> Drawing | None:
+    """Draw a figure; None if there is nothing to show.
+
+    Args:
+        data: The experiment.
+        name: One of `FIGURES`.
+        width_px: Width in pixels; below 560 the layout is the one for phones.
+
+    Raises:
+        ArtefactError: If the verdict has an unknown outcome.
+    """
+    return _DRAWERS[name][0](data, width_px)
+
+
+def page_figures(data: ReportData, name: str) -> list[tuple[str, Markup]]:
+    """Return the layouts of a figure with their SVG, ``wide`` and ``narrow``; none if there is nothing to show.
+
+    Raises:
+        ArtefactError: If the verdict has an unknown outcome.
+    """
+    drawn = [(layout, draw(data, name, width_px)) for layout, width_px in (("wide", WIDE_PX), ("narrow", NARROW_PX))]
+    return [
+        (layout, Markup(drawing.svg(f"{name}-{layout}")))  # noqa: S704 - figures escape their texts
+        for layout, drawing in drawn
+        if drawing is not None
+    ]
+
+
+def figure_file(data: ReportData, name: str) -> Drawing:
+    """Draw a figure for a file; where there is nothing to show it says why.
+
+    Raises:
+        ArtefactError: If the verdict has an unknown outcome.
+    """
+    _, title, reason = _DRAWERS[name]
+    return draw(data, name) or blank(title, reason, WIDE_PX)
