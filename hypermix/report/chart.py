@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from hypermix.report.format import shortened
 from hypermix.report.look import Look
 from hypermix.report.pen import (
-    CHARACTER_PX,
     NARROW_PX,
     SMALL_PX,
     canvas,
@@ -33,7 +32,8 @@ _TITLE_PX = 30.0
 _PLOT_PX = 210.0
 _AXIS_PX = 50.0
 _LEFT_PX = 48.0
-_NAME_GAP_PX = 30.0
+_NAME_GAP_PX = 44.0
+_NAME_CHARACTER_PX = 7.6  # fonts differ: a name that is wider than its room would be cut
 _LINE_PX = 17.0
 _GAP_PX = 18.0
 _COLUMN_GAP_PX = 40.0
@@ -119,7 +119,7 @@ def draw_charts(charts: Sequence[Chart], width_px: float) -> Figure:
     narrow = width_px < NARROW_PX
     names = {line.name: line.look for chart in charts for line in chart.lines}
     longest = max((min(len(name), _LONGEST_NAME) for name in names), default=0)
-    beside_px = 8.0 if narrow else _NAME_GAP_PX + longest * CHARACTER_PX
+    beside_px = 8.0 if narrow else _NAME_GAP_PX + longest * _NAME_CHARACTER_PX
     least_px = _LEFT_PX + _LEAST_PLOT_PX + beside_px
     columns = 2 if len(charts) > 1 and width_px >= 2 * least_px + _COLUMN_GAP_PX else 1
     column_px = (width_px - (columns - 1) * _COLUMN_GAP_PX) / columns
@@ -152,7 +152,7 @@ def _draw_legend(axes: Axes, names: dict[str, Look]) -> None:
 
 
 def _draw_chart(axes: Axes, chart: Chart, box: _Box) -> None:
-    for tick in ticks(*chart.y_limits, 5):
+    for tick in ticks(*chart.y_limits, 6):
         y = box.y(tick)
         stroke(axes, (box.left, box.right), (y, y), "rule")
         write(axes, box.left - 8, y + 4, tick_name(tick, chart.guide == 0), "muted", at="right", size=SMALL_PX)
@@ -165,10 +165,10 @@ def _draw_chart(axes: Axes, chart: Chart, box: _Box) -> None:
     if chart.guide is not None and chart.y_limits[0] <= chart.guide <= chart.y_limits[1]:
         y = box.y(chart.guide)
         stroke(axes, (box.left, box.right), (y, y), "muted", 1.4)
-    for line in chart.lines:
-        _draw_line(axes, line, box)
     if box.named:
         _draw_names(axes, chart.lines, box)
+    for line in chart.lines:
+        _draw_line(axes, line, box)
 
 
 def _draw_line(axes: Axes, line: Line, box: _Box) -> None:
@@ -190,8 +190,10 @@ def _draw_names(axes: Axes, lines: Sequence[Line], box: _Box) -> None:
     ends.sort(key=lambda end: end[0])
     places = spread([y for y, _, _ in ends], _LINE_PX, box.top, box.bottom)
     for (y, x, line), place in zip(ends, places, strict=True):
-        stroke(axes, (x + 5, box.right + 4, box.right + _NAME_GAP_PX - 6), (y, y, place), "rule", 1.0)
-        write(axes, box.right + _NAME_GAP_PX - 2, place + 4, shortened(line.name, _LONGEST_NAME), line.look.role)
+        right = box.right + _NAME_GAP_PX
+        stroke(axes, (x + 5, box.right + 4, right - 18), (y, y, place), "rule")
+        mark(axes, right - 11, place, line.look.marker, line.look.role, 6.0, line.look.filled)
+        write(axes, right - 2, place + 4, shortened(line.name, _LONGEST_NAME), line.look.role)
 
 
 def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -142,4 +143,5 @@ def to_csv(sheet: Sheet) -> str:
 
 def _plain(part: str) -> str:
     text = "" if part in _NO_NUMBER else part.replace(_THIN_SPACE, "")
-    return text.encode("utf-8", "replace").decode("utf-8")  # no file can hold a lone surrogate
+    # Control characters would end a line for some readers; no file can hold a lone surrogate.
+    return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)

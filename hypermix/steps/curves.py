@@ -70,11 +70,10 @@ def learning_curves(moments: pd.DataFrame) -> pd.DataFrame:
 def _curve(cell: tuple[str, ...], part: pd.DataFrame) -> Iterator[tuple[object, ...]]:
     grid = _thinned(part["step"].to_numpy())
     runs = part.sort_values(["data_seed", "trial", "step"], kind="stable").groupby(["data_seed", "trial"])
-    values = [_at(grid, run["step"].to_numpy(), run["validation_accuracy"].to_numpy()) for _, run in runs]
-    seeds = [seed for seed, _ in runs.groups]
-    means = pd.DataFrame(np.array(values)).groupby(seeds).mean().to_numpy()
-    whole = ~np.isnan(np.array(values)).any(axis=0)
-    for step, accuracy in zip(grid[whole], means.mean(axis=0)[whole], strict=True):
+    values = np.array([_at(grid, run["step"].to_numpy(), run["validation_accuracy"].to_numpy()) for _, run in runs])
+    seeds = pd.DataFrame(values, index=[seed for seed, _ in runs.groups]).groupby(level=0).mean()
+    whole = ~np.isnan(values).any(axis=0)
+    for step, accuracy in zip(grid[whole], seeds.mean().to_numpy()[whole], strict=True):
         yield (*cell, int(step), float(accuracy))
 
 
