@@ -76,6 +76,7 @@ class Chart:
         y_axis: What the axis at the left shows; it stands above it.
         x_names: Where the axis below has which names; None for round numbers.
         guide: Where a horizontal line stands; None for none.
+        diagonal: Whether a dotted line joins equal values of both axes.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Chart:
     y_axis: str
     x_names: tuple[tuple[float, str], ...] | None = None
     guide: float | None = None
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,9 @@ def _draw_chart(axes: Axes, chart: Chart, box: _Box) -> None:
     if chart.guide is not None and chart.y_limits[0] <= chart.guide <= chart.y_limits[1]:
         y = box.y(chart.guide)
         stroke(axes, (box.left, box.right), (y, y), "muted", 1.4)
+    if chart.diagonal:
+        ends = (max(chart.x_limits[0], chart.y_limits[0]), min(chart.x_limits[1], chart.y_limits[1]))
+        stroke(axes, [box.x(end) for end in ends], [box.y(end) for end in ends], "muted", 1.4, ":")
     if box.named:
         _draw_names(axes, chart.lines, box)
     for line in chart.lines:

@@ -39,6 +39,11 @@ class ReportData:
         bounds: The augmenters that show what can be gained or lost at most; they are a family of their own.
         curves: Learning curves; see `hypermix.report.curves.COLUMNS`.
         seed_costs: What a data seed costs; see `hypermix.report.gain.COLUMNS`.
+        classes: The table ``classes``.
+        calibration: The table ``all_calibration``: bins of the calibration error.
+        variance: The table ``variance``.
+        opinions: The table ``opinions``.
+        ranks: The table ``ranks``; empty for one dataset.
     """
 
     runs: pd.DataFrame
@@ -65,3 +70,8 @@ class ReportData:
     bounds: Sequence[str]
     curves: pd.DataFrame
     seed_costs: pd.DataFrame
+    classes: pd.DataFrame
+    calibration: pd.DataFrame
+    variance: pd.DataFrame
+    opinions: pd.DataFrame
+    ranks: pd.DataFrame

@@ -15,10 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from hypermix.report import browse, cost, dataset, pictures, rejected, section
+from hypermix.report.breakdown import class_groups
 from hypermix.report.data import ReportData
 from hypermix.report.format import count, percent
+from hypermix.report.opinion import opinion_groups
 from hypermix.report.outcome import OUTCOMES, find_outcome
 from hypermix.report.quality import quality_groups, quality_legend
+from hypermix.report.ranks import rank_groups
+from hypermix.report.spread import spread_groups
 
 _STATIC_ROWS = 20
 
@@ -47,6 +51,7 @@ def render(data: ReportData) -> str:
     page = environment.get_template("report.html.j2").render(
         **_verdict_words(data),
         **_number_words(data),
+        **_further_words(data),
         **_row_words(data),
         **_data_words(data),
         **_quality_words(data),
@@ -101,6 +106,16 @@ def _number_words(data: ReportData) -> dict[str, Any]:
         "total_cost": cost.total_cost(data.costs),
         "cost_notes": cost.cost_notes(data.costs, data.spending),
         "without_llm": cost.without_llm(data.runs, data.costs),
+    }
+
+
+def _further_words(data: ReportData) -> dict[str, Any]:
+    return {
+        "class_groups": class_groups(data.classes),
+        "reliability": pictures.reliability(data),
+        "spread_groups": spread_groups(data.variance),
+        "opinion_groups": opinion_groups(data.comparisons, data.opinions),
+        "rank_groups": rank_groups(data.ranks),
     }
 
 

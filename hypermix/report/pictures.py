@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from markupsafe import Markup
 
+from hypermix.report.breakdown import reliability_figure
 from hypermix.report.curves import curve_figure
 from hypermix.report.data import ReportData
 from hypermix.report.drawing import Drawing, blank
@@ -56,6 +57,8 @@ _DRAWERS: Final[dict[str, tuple[Callable[[ReportData, float], Drawing | None], s
 FIGURES: Final = tuple(_DRAWERS)
 """The figures by name, in the order of the page."""
 
+_LAYOUTS: Final = (("wide", WIDE_PX), ("narrow", NARROW_PX))
+
 
 def draw(data: ReportData, name: str, width_px: float = WIDE_PX) -> Drawing | None:
     """Draw a figure; None if there is nothing to show.
@@ -77,12 +80,24 @@ def page_figures(data: ReportData, name: str) -> list[tuple[str, Markup]]:
     Raises:
         ArtefactError: If the verdict has an unknown outcome.
     """
-    drawn = [(layout, draw(data, name, width_px)) for layout, width_px in (("wide", WIDE_PX), ("narrow", NARROW_PX))]
+    return _markup(name, [(layout, draw(data, name, width_px)) for layout, width_px in _LAYOUTS])
+
+
+def _markup(name: str, drawn: Sequence[tuple[str, Drawing | None]]) -> list[tuple[str, Markup]]:
     return [
         (layout, Markup(drawing.svg(f"{name}-{layout}")))  # noqa: S704 - figures escape their texts
         for layout, drawing in drawn
         if drawing is not None
     ]
+
+
+def reliability(data: ReportData) -> list[tuple[str, Markup]]:
+    """Return the layouts of the figure of calibration, as `page_figures` does; it has no files."""
+    drawn = [
+        (layout, reliability_figure(data.calibration, baselines=data.baselines, width_px=width_px))
+        for layout, width_px in _LAYOUTS
+    ]
+    return _markup("reliability", drawn)
 
 
 def figure_file(data: ReportData, name: str) -> Drawing:

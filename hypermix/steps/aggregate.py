@@ -15,7 +15,7 @@ from hypermix import __version__, tables
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
-from hypermix.files import read_provenance, write_table, write_text
+from hypermix.files import write_table, write_text
 from hypermix.hashing import file_digest
 from hypermix.report.data import ReportData
 from hypermix.report.files import write_files
@@ -23,15 +23,16 @@ from hypermix.report.page import render
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.costs import join_shared, seed_costs, sum_costs, sum_spending
+from hypermix.steps.analysis import TABLES, analyze, shared_rows
+from hypermix.steps.costs import join_shared, price_seeds, seed_costs, sum_costs, sum_spending
 from hypermix.steps.curves import learning_curves, read_histories
 from hypermix.steps.notice import tell_notices
-from hypermix.steps.provenance import artefact_name
+from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+_KINDS = ("metrics", "confusion", "calibration", "synthetic", "quality", "receipt", "profile")
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
 
@@ -43,26 +44,32 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``, ``history``.
+        inputs: The files of each kind: ``metrics``, ``confusion``, ``calibration``, ``synthetic``, ``quality``,
+            ``receipt``, ``profile``, ``history``.
         outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
-            and the figures and tables that `hypermix.report.outputs.file_outputs` names.
+            the tables of `hypermix.steps.analysis`, and the figures and tables that
+            `hypermix.report.outputs.file_outputs` names.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
     """
     config = load_config(json.loads(slice_json)["config"])
-    provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
+    provenance = read_all(path for kind in _KINDS for path in inputs[kind])
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
     runs = _in_order(tables.read(inputs["metrics"], "metrics"), config)
-    summary = _in_order(summarize(runs, level), config)
+    profile = tables.read(inputs["profile"], "profile")
+    overlaps = shared_rows(config, profile, runs)
+    summary = _in_order(summarize(runs, level, overlaps), config)
     bounds = experiment.bounds(config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
+    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds, overlaps), config)
+    further = {name: _in_order(frame, config) for name, frame in analyze(runs, inputs, config, overlaps).items()}
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
-    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
     receipts = tables.read(inputs["receipt"], "receipt")
     paid = join_shared(receipts, config)
+    priced = seed_costs(paid)
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods, price_seeds(priced))
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
     described = {
         "hypermix": __version__,
@@ -75,6 +82,8 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     }
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
+    for name, frame in further.items():
+        write_table(outputs[name], tables.from_columns(TABLES[name], frame), described)
     quality = _in_order(tables.read(inputs["quality"], "quality"), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -83,6 +92,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
     data = ReportData(
         **frames,
+        **further,
         spending=sum_spending(paid, config),
         verdict=verdict,
         synthetic=_sample(rows, config.report.rows),
@@ -94,7 +104,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        profile=tables.read(inputs["profile"], "profile"),
+        profile=profile,
         words=list_words(config, provenance),
         quality=summarize_quality(quality, level),
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
@@ -102,7 +112,7 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         notices=tell_notices(config, provenance, inputs["metrics"], receipts),
         bounds=bounds,
         curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
-        seed_costs=seed_costs(paid),
+        seed_costs=priced,
     )
     write_text(outputs["report"], render(data))
     write_files(data, outputs)

@@ -60,10 +60,23 @@ def seed_costs(paid: pd.DataFrame) -> pd.DataFrame:
     """
     told = paid[[*_DRAW, "usd"]].assign(requests=paid["requests_paid"] + paid["requests_replayed"])
     for keys, how in ((_DRAW, "sum"), (_CELL, "mean")):
-        groups = told.groupby(keys, sort=False)[_PRICES]
+        groups = told.groupby(keys, sort=True)[_PRICES]
         # A group with an unknown price has an unknown one.
         told = groups.agg(how).where(groups.count().eq(groups.size(), axis=0)).reset_index()
     return told[list(COLUMNS)]
+
+
+def price_seeds(costs: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """Return the dollars of a data seed by dataset, subsample and augmenter; where a price is unknown there is none.
+
+    Args:
+        costs: What `seed_costs` returned.
+    """
+    known = costs[costs["usd"].notna()]
+    return {
+        (str(dataset), str(subsample), str(augmenter)): float(usd)
+        for dataset, subsample, augmenter, usd in known[[*_CELL, "usd"]].itertuples(index=False)
+    }
 
 
 def join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from hypermix.config.model import Config
 from hypermix.errors import ArtefactError
 
 _SHOWN_STALE = 3
+_DEPENDS_ON = ("dataset", "augmenter", "classifier")
+"""The keys that slices differ by."""
 
 
 def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -25,7 +27,14 @@ def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -
     Raises:
         ArtefactError: If a file has another slice of any stage than the config gives, naming files and stages.
     """
-    stale = [f"{path} ({stage})" for path, made in provenance.items() for stage in _other_stages(config, path, made)]
+    known: dict[tuple[str, ...], dict[str, Any]] = {}
+    stale = []
+    for path, made in provenance.items():
+        keys = tables.path_keys(path)
+        of_file = (*(str(keys.get(name, "")) for name in _DEPENDS_ON), path.stem)
+        if of_file not in known:
+            known[of_file] = _wanted(config, path)
+        stale += [f"{path} ({stage})" for stage, cut in known[of_file].items() if made["slices"].get(stage) != cut]
     if stale:
         more = f" and {len(stale) - _SHOWN_STALE} more" if len(stale) > _SHOWN_STALE else ""
         raise ArtefactError(
@@ -34,7 +43,8 @@ def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -
         )
 
 
-def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[str]:
+def _wanted(config: Config, path: Path) -> dict[str, Any]:
+    """Return the slices that a file must have, by stage."""
     keys = {name: str(value) for name, value in tables.path_keys(path).items()}
     wanted = {"prepare": experiment.prepare_slice(config, keys["dataset"])}
     if "augmenter" in keys:
@@ -48,4 +58,4 @@ def _other_stages(config: Config, path: Path, made: Mapping[str, Any]) -> list[s
         match = experiment.matched(config, keys["classifier"])
         if match is not None:
             wanted["match"] = experiment.augment_slice(config, keys["dataset"], match)
-    return [stage for stage, slice_json in wanted.items() if made["slices"].get(stage) != json.loads(slice_json)]
+    return {stage: json.loads(slice_json) for stage, slice_json in wanted.items()}

@@ -16,10 +16,15 @@ def aggregate_file(path, name):
     labels = {"what": what, "form": form}
     return report(path, caption=f"../report/{kind}_{what}.rst", category=f"{kind.capitalize()}s", labels=labels)
 
+# What second looks at the runs make.
+OPINIONS = ["classes", "calibration", "variance", "opinions", "ranks"]
+
 
 rule aggregate:
     input:
         metrics=all_of(artefact("evaluate", RUN, "metrics")),
+        confusion=all_of(artefact("confusion", RUN, "confusion")),
+        calibration=all_of(artefact("calibration", RUN, "calibration")),
         synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
         quality=all_of(artefact("quality", AUGMENTATION, "quality")),
         receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
@@ -28,7 +33,7 @@ rule aggregate:
     output:
         **{
             name: f"{RESULTS}/aggregate/{name}.parquet"
-            for name in ["runs", "summary", "comparisons", "costs", "quality"]
+            for name in ["runs", "summary", "comparisons", "costs", "quality", *OPINIONS]
         },
         verdict=f"{RESULTS}/aggregate/verdict.json",
         report=report(

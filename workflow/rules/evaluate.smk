@@ -3,6 +3,8 @@ rule evaluate:
         predictions=artefact("train", RUN, "predictions"),
     output:
         metrics=artefact("evaluate", RUN, "metrics"),
+        # Trees of their own, so that pandas reads results/evaluate as one table.
+        **{name: artefact(name, RUN, name) for name in ["confusion", "calibration"]},
     log:
         f"{RESULTS}/logs/evaluate/{RUN}.log",
     conda:

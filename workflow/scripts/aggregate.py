@@ -5,7 +5,7 @@ from pathlib import Path
 from hypermix.steps import aggregate
 from hypermix.steps.job import job
 
-KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "history")
+KINDS = ("metrics", "confusion", "calibration", "synthetic", "quality", "receipt", "profile", "history")
 
 with job(snakemake.log[0], "aggregate"):
     aggregate.run(

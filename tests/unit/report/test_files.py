@@ -21,7 +21,7 @@ def written(data: ReportData, folder: Path) -> dict[str, bytes]:
 
 def nothing() -> ReportData:
     full = make_report()
-    names = ("runs", "summary", "comparisons", "costs", "spending", "quality", "curves", "seed_costs")
+    names = ("runs", "summary", "comparisons", "costs", "spending", "quality", "curves", "seed_costs", "calibration")
     return make_report(**{name: getattr(full, name).head(0) for name in names})
 
 

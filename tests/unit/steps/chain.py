@@ -12,6 +12,7 @@ from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.report.outputs import file_outputs
 from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
+from hypermix.steps.analysis import TABLES as SECOND_LOOKS
 from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
 
@@ -19,6 +20,7 @@ SPLITS = ("train", "validation", "test")
 DRAW = ("dataset", "subsample", "data_seed")
 AUGMENTATION = (*DRAW, "augmenter", "trial")
 RUN = (*DRAW, "augmenter", "classifier", "trial")
+AGGREGATED = ("runs", "summary", "comparisons", "costs", "quality", *SECOND_LOOKS)
 LLM = {"api": "embedded", "model": "package:gemma3-270m", "context": CONTEXT}
 MIX = {"method": "gpt3mix", "llm": "local", "examples": 3, "max_tokens": 40, "temperature": 0.0}
 
@@ -90,8 +92,12 @@ class Chain:
     def metrics(self, key: Key) -> Path:
         return self.path("evaluate", RUN, key, "metrics")
 
+    def scored(self, key: Key) -> dict[str, Path]:
+        further = {name: self.path(name, RUN, key, name) for name in ("confusion", "calibration")}
+        return {"metrics": self.metrics(key), **further}
+
     def aggregated(self) -> dict[str, Path]:
-        names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
+        names = {name: f"{name}.parquet" for name in AGGREGATED}
         names |= {"verdict": "verdict.json", "report": "report.html", **file_outputs()}
         return {name: self.results / "aggregate" / file for name, file in names.items()}
 
@@ -137,12 +143,12 @@ class Chain:
 
     def evaluate(self, key: Key) -> Path:
         predictions = self.trained(key)["predictions"]
-        evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.metrics(key))
+        evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.scored(key))
         return self.metrics(key)
 
     def aggregate(self) -> dict[str, Path]:
         inputs = {
-            "metrics": [self.metrics(key) for key in self.runs],
+            **{name: [self.scored(key)[name] for key in self.runs] for name in ("metrics", "confusion", "calibration")},
             "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
             "quality": [self.measured(key) for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
