@@ -101,6 +101,5 @@ def _chart(setting: tuple[str, str, str], rows: pd.DataFrame, methods: Mapping[s
 
 def _tell(line: Line) -> str:
     worst = max(line.points, key=lambda point: abs(point[0] - point[1]))
-    return (
-        f"{line.name} is right in {percent(worst[1] / 100)} % where it says {percent(worst[0] / 100)} % (its worst bin)"
-    )
+    right, said = percent(worst[1] / 100), percent(worst[0] / 100)
+    return f"{line.name} is right in {right} % where it says {said} % (its worst bin)"

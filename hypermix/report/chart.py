@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from hypermix.report.format import shortened
 from hypermix.report.look import Look
 from hypermix.report.pen import (
+    CHARACTER_PX,
     NARROW_PX,
     SMALL_PX,
     canvas,
@@ -33,7 +34,6 @@ _PLOT_PX = 210.0
 _AXIS_PX = 50.0
 _LEFT_PX = 48.0
 _NAME_GAP_PX = 44.0
-_NAME_CHARACTER_PX = 7.6  # fonts differ: a name that is wider than its room would be cut
 _LINE_PX = 17.0
 _GAP_PX = 18.0
 _COLUMN_GAP_PX = 40.0
@@ -121,7 +121,7 @@ def draw_charts(charts: Sequence[Chart], width_px: float) -> Figure:
     narrow = width_px < NARROW_PX
     names = {line.name: line.look for chart in charts for line in chart.lines}
     longest = max((min(len(name), _LONGEST_NAME) for name in names), default=0)
-    beside_px = 8.0 if narrow else _NAME_GAP_PX + longest * _NAME_CHARACTER_PX
+    beside_px = 8.0 if narrow else _NAME_GAP_PX + longest * CHARACTER_PX
     least_px = _LEFT_PX + _LEAST_PLOT_PX + beside_px
     columns = 2 if len(charts) > 1 and width_px >= 2 * least_px + _COLUMN_GAP_PX else 1
     column_px = (width_px - (columns - 1) * _COLUMN_GAP_PX) / columns

@@ -28,7 +28,7 @@ from hypermix.report.pen import (
 )
 
 _LEAST_PLOT_PX = 170
-_NUMBER_PX = 5.9
+_NUMBER_PX = 6.6
 _GAP_PX = 14.0
 _COLUMN_GAP_PX = 44.0
 _TITLE_PX = 30.0

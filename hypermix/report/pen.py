@@ -25,8 +25,8 @@ FONT_PX = 12.0
 SMALL_PX = 11.0
 """Size of numbers and axes."""
 
-CHARACTER_PX = 6.7
-"""Mean width of a character of `FONT_PX`."""
+CHARACTER_PX = 7.6
+"""Width of a character of `FONT_PX` in a wide font: fonts differ, and a name that is wider than its room is cut."""
 
 
 def canvas(width_px: float, height_px: float) -> tuple[Figure, Axes]:

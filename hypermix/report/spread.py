@@ -55,7 +55,5 @@ def _word(seed: float, trial: float) -> str:
     if seed >= _MOST * (seed + trial):
         return "Most of the spread comes from which rows were drawn: more data seeds tell more than more trials."
     if trial >= _MOST * (seed + trial):
-        return (
-            "Most of the spread comes from generating and training anew with the same rows: more trials would help too."
-        )
+        return "Most of the spread comes from generating and training anew: more trials would help too."
     return "The rows drawn and the trials spread about alike."
