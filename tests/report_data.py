@@ -383,6 +383,20 @@ def _make_calibration(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=tables.schema("all_calibration").names)
 
 
+def make_study(
+    augmenters: Sequence[str] = (*AUGMENTERS, "promptmix", "back-translation"),
+    subsamples: Sequence[str] = ("8s", "16s", "32s"),
+    seeds: Sequence[int] = tuple(range(1, 21)),
+    n_rows: int = 2000,
+) -> ReportData:
+    """Make the data of a study; by default of 6 methods, 3 sizes and 20 data seeds, with two trials each."""
+    runs = make_runs(augmenters, seeds, subsamples=subsamples)
+    synthetic = make_synthetic(n_rows)
+    settings = [("rt", subsample) for subsample in subsamples]
+    quality = make_quality([name for name in augmenters if name != "none"], settings)
+    return make_report(runs=runs, synthetic=synthetic, n_synthetic_total=n_rows, quality=quality)
+
+
 def make_report(**changes: Any) -> ReportData:
     """Make the data of a report; keyword arguments replace its fields."""
     runs = changes.get("runs", make_runs())
