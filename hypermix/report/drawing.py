@@ -13,8 +13,6 @@ from hypermix.report.pen import canvas, write
 from hypermix.report.svg import ROLES, to_svg
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
-# 42 embeds TrueType, whose texts can be searched and edited; publishers refuse the default, Type 3.
-_PDF: Final = {"pdf.fonttype": 42, "pdf.compression": 6, "pdf.use14corefonts": False, "pdf.inheritcolor": False}
 _MARGIN_INCHES = 0.1
 
 
@@ -45,7 +43,9 @@ class Drawing:
     def pdf(self) -> bytes:
         """Return a PDF file; equal figures give equal bytes."""
         stream = io.BytesIO()
-        with mpl.rc_context(_PDF):
+        # 42 embeds TrueType, whose texts can be searched and edited; publishers refuse the default, Type 3. The user's
+        # own matplotlibrc must not change the bytes.
+        with mpl.rc_context({"pdf.fonttype": 42, "pdf.compression": 6, "pdf.use14corefonts": False}):
             self.figure.savefig(
                 stream,
                 format="pdf",

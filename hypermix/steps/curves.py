@@ -71,7 +71,7 @@ def _curve(cell: tuple[str, ...], part: pd.DataFrame) -> Iterator[tuple[object, 
     grid = _thinned(part["step"].to_numpy())
     runs = part.sort_values(["data_seed", "trial", "step"], kind="stable").groupby(["data_seed", "trial"])
     values = np.array([_at(grid, run["step"].to_numpy(), run["validation_accuracy"].to_numpy()) for _, run in runs])
-    seeds = pd.DataFrame(values, index=[seed for seed, _ in runs.groups]).groupby(level=0).mean()
+    seeds = pd.DataFrame(values, index=runs["data_seed"].first().to_numpy()).groupby(level=0).mean()
     whole = ~np.isnan(values).any(axis=0)
     for step, accuracy in zip(grid[whole], seeds.mean().to_numpy()[whole], strict=True):
         yield (*cell, int(step), float(accuracy))
@@ -80,7 +80,8 @@ def _curve(cell: tuple[str, ...], part: pd.DataFrame) -> Iterator[tuple[object, 
 def _thinned(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     unique = np.unique(steps)
     places = np.linspace(0, len(unique) - 1, min(len(unique), MOST_STEPS)).round().astype(int)
-    return unique[places]
+    thinned: NDArray[np.int64] = unique[places]
+    return thinned
 
 
 def _at(grid: NDArray[np.int64], steps: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
