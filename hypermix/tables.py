@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 ``all_quality`` and ``all_calibration`` are those of aggregate/quality.parquet and aggregate/calibration.parquet.
 """
 
+_JOINED = 1000  # small tables are joined in memory by so many, since each has its own overhead
 _PARTITION = re.compile(r"^(\w+)=(.*)$")
 
 
@@ -244,12 +245,13 @@ def path_keys(path: Path) -> dict[str, str | int]:
     return {key: int(value) if KEYS[key] == COUNT else value for key, value in pairs}
 
 
-def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
+def read(source: str | Path | Iterable[Path], table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read all files of one table, with their partition keys as typed columns.
 
     Args:
         source: A file, a folder that is searched for ``TABLE.parquet``, or the files.
         table: The table's name, such as ``metrics``.
+        columns: Those to read beside the keys; by default all.
 
     Returns:
         One frame: the keys found in the paths, then the table's columns; files in the order of their paths.
@@ -258,11 +260,14 @@ def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
         ArtefactError: If no file is found, or one cannot be read or lacks columns.
     """
     paths = _find(source, table)
-    parts = [_read_one(path, table) for path in paths]
+    parts, counts = [], []
+    for start in range(0, len(paths), _JOINED):
+        some = [_read_one(path, table, columns) for path in paths[start : start + _JOINED]]
+        counts += [len(part) for part in some]
+        parts.append(pa.concat_tables(some).combine_chunks())
     # One conversion of all: a frame for each of thousands of small files takes minutes.
     found: pd.DataFrame = pa.concat_tables(parts).to_pandas()
     named = [path_keys(path) for path in paths]
-    counts = [len(part) for part in parts]
     missing = [key for key in KEYS if key not in found and any(key in keys for keys in named)]
     for place, key in enumerate(missing):
         values = pa.array([keys.get(key) for keys in named], KEYS[key]).to_pandas()
@@ -281,11 +286,22 @@ def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
     return paths
 
 
-def _read_one(path: Path, table: str) -> pa.Table:
+def _read_one(path: Path, table: str, columns: Sequence[str] | None) -> pa.Table:
     # The bytes at once: a file in which the reader looks around takes twice as long.
     with _told(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
         _check_columns(path, table, file)
-        return file.read(use_threads=False).replace_schema_metadata(None)
+        wanted = None if columns is None else [*columns]
+        return file.read(columns=wanted, use_threads=False).replace_schema_metadata(None)
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a Parquet file.
+
+    Raises:
+        ArtefactError: If it is missing or damaged.
+    """
+    with _told(path):
+        return int(pq.read_metadata(path).num_rows)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 A second opinion beside the t interval. Each sample is studentized: its mean is told in units of its own standard
 error, since the plain percentile interval of so few data seeds is far too narrow (Hesterberg 2015, "What teachers
 should know about the bootstrap", sections 4 and 5; Davison and Hinkley 1997, "Bootstrap Methods and their
-Application", sections 3.8 and 5.2). The trials that are drawn anew add their noise to the mean and to its standard error
-alike.
+Application", sections 3.8 and 5.2). The trials that are drawn anew add their noise to the mean and to its standard
+error alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hypermix.seeding import child_seed
 from hypermix.stats.interval import ROUNDING, check_share
 
-DRAWS = 4000
+DRAWS = 2000
 """Bootstrap samples."""
 
 FEWEST = 5

@@ -191,8 +191,9 @@ def effect_size(differences: Iterable[float]) -> float:
 def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8, more: float = 0.0) -> int | None:
     """Return how many pairs a study needs to find an effect of this size.
 
-    The power is that of the two-sided paired t test (noncentral t distribution; Cohen 1988, section 2.3.5). The
-    answer is also large enough for the exact sign-flip test to reach alpha at all, which takes 6 pairs at 0.05.
+    The power is that of the two-sided paired t test (noncentral t distribution; Cohen 1988, section 2.3.5) at the
+    largest level up to alpha that the sign-flip test of so many pairs can have: 3.1 % for 6 pairs at 0.05, and none for
+    fewer. Simulations in docs/statistics.md agree with that.
 
     Args:
         effect: The effect size that is assumed to be true; see `effect_size`.
@@ -228,8 +229,15 @@ def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8, more: f
 
 
 def _power(n_pairs: int, effect: float, alpha: float, more: float) -> float:
+    level = alpha
+    if more == 0 and n_pairs <= EXACT_LIMIT:
+        # Of 2**(n - 1) p values so many are at most alpha; with few pairs the level that is reached is well below it.
+        patterns = math.floor(alpha / smallest_p(n_pairs))
+        if patterns == 1:  # all differences must have one sign
+            return float(special.ndtr(effect) ** n_pairs + special.ndtr(-effect) ** n_pairs)
+        level = patterns * smallest_p(n_pairs)
     freedom, shift = n_pairs - 1, effect / math.sqrt(1 / n_pairs + more)
-    critical = float(special.stdtrit(freedom, 1 - alpha / 2))
+    critical = float(special.stdtrit(freedom, 1 - level / 2))
     missed, wrong_sign = (float(special.nctdtr(freedom, shift, bound)) for bound in (critical, -critical))
     return 1 - missed + (0.0 if math.isnan(wrong_sign) else wrong_sign)
 

@@ -29,6 +29,7 @@ from hypermix.steps.curves import learning_curves, read_histories
 from hypermix.steps.notice import tell_notices
 from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
+from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
@@ -87,17 +88,15 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
     quality = _in_order(tables.read(inputs["quality"], "quality"), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    rows = tables.read(inputs["synthetic"], "synthetic")
-    # Copies of real rows say little: what the others wrote comes first.
-    rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
+    fates = read_fates(inputs["synthetic"])
     data = ReportData(
         **frames,
         **further,
         spending=sum_spending(paid, config),
         verdict=verdict,
-        synthetic=_sample(rows, config.report.rows),
-        rejected=count_rejected(rows, config),
-        n_synthetic_total=len(rows),
+        synthetic=sample_rows(inputs["synthetic"], config.report.rows, last=baselines),
+        rejected=count_rejected(fates, config),
+        n_synthetic_total=len(fates),
         labels=list_labels(provenance),
         baselines=baselines,
         config_yaml=yaml.safe_dump(json.loads(slice_json)["config"], sort_keys=False, allow_unicode=True),
@@ -129,14 +128,6 @@ def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
         return column.map(ranks[str(column.name)].index) if column.name in ranks else column
 
     return frame.sort_values(sorting, key=rank, kind="stable").reset_index(drop=True)
-
-
-def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Take rows at even distances, so that every draw is shown."""
-    if len(rows) <= most:
-        return rows
-    chosen = [position * len(rows) // most for position in range(most)]
-    return rows.take(chosen).reset_index(drop=True)
 
 
 def _versions() -> dict[str, str]:

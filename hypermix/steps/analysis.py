@@ -14,6 +14,7 @@ from hypermix.stats.breakdown import pool_calibration, summarize_classes
 from hypermix.stats.opinion import second_opinions
 from hypermix.stats.ranking import rank_methods
 from hypermix.stats.variance import split_variance
+from hypermix.stats.verdict import METRIC
 
 TABLES: dict[str, str] = {
     "classes": "classes",
@@ -44,7 +45,8 @@ def analyze(
         "classes": summarize_classes(tables.read(inputs["confusion"], "confusion"), level, overlaps),
         "calibration": pool_calibration(tables.read(inputs["calibration"], "calibration")),
         "variance": split_variance(runs, level),
-        "opinions": second_opinions(runs, baselines, level, overlapping=overlaps),
+        # Thousands of bootstrap samples for each: those of the verdict's metric are enough.
+        "opinions": second_opinions(runs, baselines, level, (METRIC,), overlaps),
         "ranks": rank_methods(runs, baselines, config.report.alpha),
     }
 
