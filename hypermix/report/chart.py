@@ -22,6 +22,7 @@ from hypermix.report.pen import (
     dot,
     mark,
     stroke,
+    strokes,
     tick_name,
     ticks,
     write,
@@ -154,9 +155,9 @@ def _draw_legend(axes: Axes, names: dict[str, Look]) -> None:
 
 
 def _draw_chart(axes: Axes, chart: Chart, box: _Box) -> None:
-    for tick in ticks(*chart.y_limits, 6):
-        y = box.y(tick)
-        stroke(axes, (box.left, box.right), (y, y), "rule")
+    grid = {tick: box.y(tick) for tick in ticks(*chart.y_limits, 6)}
+    strokes(axes, [((box.left, box.right), (y, y)) for y in grid.values()], "rule", 1.0)
+    for tick, y in grid.items():
         write(axes, box.left - 8, y + 4, tick_name(tick, chart.guide == 0), "muted", at="right", size=SMALL_PX)
     shown = chart.x_names
     if shown is None:
@@ -180,13 +181,14 @@ def _draw_line(axes: Axes, line: Line, box: _Box) -> None:
     look = line.look
     if line.dots:
         dot(axes, [box.x(x) for x, _ in line.dots], [box.y(y) for _, y in line.dots], look.role, 4.2)
-    for at, low, high in line.bars:
-        stroke(axes, (box.x(at), box.x(at)), (box.y(low), box.y(high)), look.role, 1.8)
+    bars = [((box.x(at), box.x(at)), (box.y(low), box.y(high))) for at, low, high in line.bars]
+    strokes(axes, bars, look.role, 1.8)
     x, y = [box.x(x) for x, _ in line.points], [box.y(y) for _, y in line.points]
     if len(x) > 1:
         stroke(axes, x, y, look.role, 1.8, look.style)
-    for place in range(0 if line.marked else max(0, len(x) - 1), len(x)):
-        mark(axes, x[place], y[place], look.marker, look.role, 7.0, look.filled)
+    if x:
+        first = 0 if line.marked else len(x) - 1
+        mark(axes, x[first:], y[first:], look.marker, look.role, 7.0, look.filled)
 
 
 def _draw_names(axes: Axes, lines: Sequence[Line], box: _Box) -> None:
@@ -194,9 +196,12 @@ def _draw_names(axes: Axes, lines: Sequence[Line], box: _Box) -> None:
     ends = [(box.y(line.points[-1][1]), box.x(line.points[-1][0]), line) for line in lines if line.points]
     ends.sort(key=lambda end: end[0])
     places = spread([y for y, _, _ in ends], _LINE_PX, box.top, box.bottom)
-    for (y, x, line), place in zip(ends, places, strict=True):
-        right = box.right + _NAME_GAP_PX
-        stroke(axes, (x + 5, box.right + 4, right - 18), (y, y, place), "rule")
+    right = box.right + _NAME_GAP_PX
+    leaders = [
+        ((x + 5, box.right + 4, right - 18), (y, y, place)) for (y, x, _), place in zip(ends, places, strict=True)
+    ]
+    strokes(axes, leaders, "rule", 1.0)
+    for (_, _, line), place in zip(ends, places, strict=True):
         mark(axes, right - 11, place, line.look.marker, line.look.role, 6.0, line.look.filled)
         write(axes, right - 2, place + 4, shortened(line.name, _LONGEST_NAME), line.look.role)
 

@@ -27,11 +27,12 @@ from hypermix.report.spread import spread_groups
 _STATIC_ROWS = 20
 
 
-def render(data: ReportData) -> str:
+def render(data: ReportData, gallery: pictures.Gallery | None = None) -> str:
     """Write the report.
 
     Args:
         data: What it shows.
+        gallery: Its figures, if files have them too; drawn here if None.
 
     Returns:
         HTML; equal data give equal text.
@@ -50,7 +51,7 @@ def render(data: ReportData) -> str:
     style, script = (_source(loader, environment, name) for name in ("report.css", "report.js"))
     page = environment.get_template("report.html.j2").render(
         **_verdict_words(data),
-        **_number_words(data),
+        **_number_words(data, gallery or pictures.Gallery(data)),
         **_further_words(data),
         **_row_words(data),
         **_data_words(data),
@@ -93,11 +94,11 @@ def _verdict_words(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _number_words(data: ReportData) -> dict[str, Any]:
+def _number_words(data: ReportData, gallery: pictures.Gallery) -> dict[str, Any]:
     outcomes = section.verdict_outcomes(data.verdict)
     return {
         "sizes": section.experiment_size(data.runs),
-        "figures": {name: pictures.page_figures(data, name) for name in pictures.FIGURES},
+        "figures": {name: pictures.page_figures(gallery, name) for name in pictures.FIGURES},
         "accuracy_groups": section.accuracy_groups(data.runs, data.summary),
         "measure_names": section.measure_names(),
         "measure_groups": section.measure_groups(data.summary),

@@ -22,6 +22,7 @@ from hypermix.report.pen import (
     dot,
     mark,
     stroke,
+    strokes,
     tick_name,
     ticks,
     write,
@@ -153,9 +154,9 @@ def _draw_panel(axes: Axes, panel: Panel, box: _Box) -> None:
 
 def _draw_axis(axes: Axes, panel: Panel, box: _Box, top: float, bottom: float) -> None:
     low, high = panel.limits
-    for tick in ticks(low, high, 4 if box.narrow else 5):
-        x = box.x(tick)
-        stroke(axes, (x, x), (top, bottom), "rule", 1.0)
+    grid = {tick: box.x(tick) for tick in ticks(low, high, 4 if box.narrow else 5)}
+    strokes(axes, [((x, x), (top, bottom)) for x in grid.values()], "rule", 1.0)
+    for tick, x in grid.items():
         write(axes, x, bottom + 16, tick_name(tick, signed=panel.solid), "muted", at="center", size=SMALL_PX)
     if panel.guide is not None and low <= panel.guide <= high:
         x = box.x(panel.guide)

@@ -60,27 +60,37 @@ FIGURES: Final = tuple(_DRAWERS)
 _LAYOUTS: Final = (("wide", WIDE_PX), ("narrow", NARROW_PX))
 
 
-def draw(data: ReportData, name: str, width_px: float = WIDE_PX) -> Drawing | None:
-    """Draw a figure; None if there is nothing to show.
+class Gallery:
+    """The figures of one experiment, each drawn once: the page and the files have the wide one in common."""
 
-    Args:
-        data: The experiment.
-        name: One of `FIGURES`.
-        width_px: Width in pixels; below 560 the layout is the one for phones.
+    def __init__(self, data: ReportData) -> None:
+        """Take the experiment."""
+        self.data = data
+        self._drawn: dict[tuple[str, float], Drawing | None] = {}
 
-    Raises:
-        ArtefactError: If the verdict has an unknown outcome.
-    """
-    return _DRAWERS[name][0](data, width_px)
+    def draw(self, name: str, width_px: float = WIDE_PX) -> Drawing | None:
+        """Draw a figure; None if there is nothing to show.
+
+        Args:
+            name: One of `FIGURES`.
+            width_px: Width in pixels; below 560 the layout is the one for phones.
+
+        Raises:
+            ArtefactError: If the verdict has an unknown outcome.
+        """
+        key = name, width_px
+        if key not in self._drawn:
+            self._drawn[key] = _DRAWERS[name][0](self.data, width_px)
+        return self._drawn[key]
 
 
-def page_figures(data: ReportData, name: str) -> list[tuple[str, Markup]]:
+def page_figures(gallery: Gallery, name: str) -> list[tuple[str, Markup]]:
     """Return the layouts of a figure with their SVG, ``wide`` and ``narrow``; none if there is nothing to show.
 
     Raises:
         ArtefactError: If the verdict has an unknown outcome.
     """
-    return _markup(name, [(layout, draw(data, name, width_px)) for layout, width_px in _LAYOUTS])
+    return _markup(name, [(layout, gallery.draw(name, width_px)) for layout, width_px in _LAYOUTS])
 
 
 def _markup(name: str, drawn: Sequence[tuple[str, Drawing | None]]) -> list[tuple[str, Markup]]:
@@ -100,11 +110,11 @@ def reliability(data: ReportData) -> list[tuple[str, Markup]]:
     return _markup("reliability", drawn)
 
 
-def figure_file(data: ReportData, name: str) -> Drawing:
+def figure_file(gallery: Gallery, name: str) -> Drawing:
     """Draw a figure for a file; where there is nothing to show it says why.
 
     Raises:
         ArtefactError: If the verdict has an unknown outcome.
     """
     _, title, reason = _DRAWERS[name]
-    return draw(data, name) or blank(title, reason, WIDE_PX)
+    return gallery.draw(name) or blank(title, reason, WIDE_PX)

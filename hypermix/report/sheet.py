@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hypermix.report.format import NOT_DEFINED, UNKNOWN
 
 _LONGEST_NOTE = 2000
 _THIN_SPACE = "\u202f"
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _NO_NUMBER = {NOT_DEFINED, UNKNOWN}
 
 
@@ -92,8 +94,10 @@ def _line(cells: Sequence[str]) -> str:
 def to_latex(sheet: Sheet) -> str:
     """Write a sheet as a LaTeX table for the package booktabs; texts are shown as they are."""
 
-    def shown(cell: Cell) -> str:
+    def shown(cell: Cell, column: Column) -> str:
         text = latex.escaped(cell.text)
+        if column.number:
+            text = _MINUS.sub("$-$", text)
         mark = rf"\textsuperscript{{{latex.escaped(cell.mark)}}}" if cell.mark else ""
         return (rf"\textbf{{{text}}}" if cell.best else text) + mark
 
@@ -114,11 +118,11 @@ def to_latex(sheet: Sheet) -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def _body(sheet: Sheet, shown: Callable[[Cell], str]) -> Iterator[str]:
+def _body(sheet: Sheet, shown: Callable[[Cell, Column], str]) -> Iterator[str]:
     for group in sheet.groups:
         yield r"\midrule"
         for row in group:
-            yield _row([shown(cell) for cell in row])
+            yield _row([shown(cell, column) for cell, column in zip(row, sheet.columns, strict=True)])
 
 
 def _row(cells: Sequence[str]) -> str:

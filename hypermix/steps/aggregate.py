@@ -20,6 +20,7 @@ from hypermix.hashing import file_digest
 from hypermix.report.data import ReportData
 from hypermix.report.files import write_files
 from hypermix.report.page import render
+from hypermix.report.pictures import Gallery
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
@@ -113,8 +114,9 @@ def run(slice_json: str, inputs: Mapping[str, Sequence[Path]], outputs: Mapping[
         curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
         seed_costs=priced,
     )
-    write_text(outputs["report"], render(data))
-    write_files(data, outputs)
+    gallery = Gallery(data)
+    write_text(outputs["report"], render(data, gallery))
+    write_files(gallery, outputs)
 
 
 def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:

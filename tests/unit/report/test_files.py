@@ -9,13 +9,13 @@ from hypermix.report.data import ReportData
 from hypermix.report.files import write_files
 from hypermix.report.numbers import SHEETS
 from hypermix.report.outputs import FIGURE_NAMES, TABLE_NAMES, file_outputs
-from hypermix.report.pictures import FIGURES, page_figures
+from hypermix.report.pictures import FIGURES, Gallery, page_figures
 from tests.report_data import make_comparisons, make_report, make_runs, parse_svg
 
 
 def written(data: ReportData, folder: Path) -> dict[str, bytes]:
     paths = {name: folder / path for name, path in file_outputs().items()}
-    write_files(data, paths)
+    write_files(Gallery(data), paths)
     return {name: path.read_bytes() for name, path in paths.items()}
 
 
@@ -77,11 +77,11 @@ def test_a_figure_without_anything_says_so(name: str, told: str, tmp_path: Path)
     files = written(nothing(), tmp_path)
     assert told in files[f"figure_{name}_svg"].decode("utf-8")
     assert files[f"figure_{name}_pdf"].startswith(b"%PDF-")
-    assert page_figures(nothing(), name) == []
+    assert page_figures(Gallery(nothing()), name) == []
 
 
 def test_only_what_is_named_is_written(tmp_path: Path) -> None:
-    write_files(make_report(), {"table_costs_csv": tmp_path / "costs.csv"})
+    write_files(Gallery(make_report()), {"table_costs_csv": tmp_path / "costs.csv"})
     assert [path.name for path in tmp_path.iterdir()] == ["costs.csv"]
 
 

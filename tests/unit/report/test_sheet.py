@@ -58,6 +58,12 @@ def test_latex_uses_booktabs() -> None:
     assert r"{\footnotesize {*} it differs.\par}" in text
 
 
+def test_a_minus_of_latex_is_no_hyphen() -> None:
+    row = (Cell(("a-1",)), Cell(("-1.0",)), Cell(("-2.0", "-0.5")))
+    text = to_latex(Sheet("Signs", COLUMNS, ((row,),)))
+    assert r"a-1 & $-$1.0 & $-$2.0 to $-$0.5 \\" in text
+
+
 def test_all_forms_have_the_same_numbers() -> None:
     for form in (to_markdown, to_latex, to_csv):
         assert {"71.0", "68.0", "74.0"} <= set(re.findall(r"\d+\.\d", form(SHEET)))
