@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -85,7 +86,7 @@ def render(text: str, values: Mapping[str, Any]) -> Prompt:
     try:
         module = _compile(text).make_module(dict(values))
     except _FAULTS as error:
-        raise AugmentError(f"the prompt template cannot be filled in: {_word(error)}; mend it") from error
+        raise AugmentError(f"the prompt template cannot be filled in: {_word(error, text)}; mend it") from error
     return Prompt(str(module), str(getattr(module, "system", "")).strip())
 
 
@@ -103,7 +104,7 @@ def find_fault(text: str, more: Mapping[str, Any] | None = None) -> str | None:
         tree = _environment().parse(text)
         used = sorted(meta.find_undeclared_variables(tree))
     except TemplateSyntaxError as error:
-        return _word(error)
+        return _word(error, text)
     joined = next(tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)), None)
     if joined is not None:
         return f"line {joined.lineno}: a template reads no other files; write it in one"
@@ -114,7 +115,7 @@ def find_fault(text: str, more: Mapping[str, Any] | None = None) -> str | None:
         try:
             _compile(text).make_module({**known, "chat": chat})
         except _FAULTS as error:
-            return _word(error)
+            return _word(error, text)
     return None
 
 
@@ -139,10 +140,17 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return found
 
 
-def _word(error: Exception) -> str:
+def _word(error: Exception, text: str) -> str:
     if isinstance(error, TemplateSyntaxError):
         return f"line {error.lineno}: {error.message}"
-    return str(error) or type(error).__name__
+    template = _compile(text)
+    lines = [
+        template.get_corresponding_lineno(number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == (template.filename or "<template>")
+    ]
+    told = str(error).replace("hypermix.templates.", "") or type(error).__name__
+    return f"line {lines[-1]}: {told}" if lines else told
 
 
 def _line_of(tree: nodes.Template, name: str) -> str:

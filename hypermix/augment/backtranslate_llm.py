@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from hypermix.augment.base import Slot
 from hypermix.augment.desk import Asked, Desk, cut, tell_end
 from hypermix.augment.dialogue import Dialogue
-from hypermix.augment.prompt import STOP, join_lines
+from hypermix.augment.prompt import STOP
 from hypermix.augment.reader import NO_ITEM, LineReader
 from hypermix.augment.texts import packaged_template
+from hypermix.templates import one_line
 
 TRANSLATIONS = 2
 """Requests of a text that goes there and back."""
@@ -48,7 +49,7 @@ def translate_by_llm(desk: Desk, text: str, pivot: str, language: str, slot: Slo
 
 
 def _translate(desk: Desk, text: str, way: tuple[str, str], place: Sequence[int | str]) -> Dialogue[Translated]:
-    values = {"text": join_lines(text), "source": way[0], "target": way[1]}
+    values = {"text": one_line(text), "source": way[0], "target": way[1]}
     prompt = desk.render(packaged_template("translate"), values)
     stop = () if desk.abilities.chat else (STOP,)
     (answer,) = yield [desk.ask(Asked(prompt, stop, desk.settings["max_tokens"], {}), place)]

@@ -45,11 +45,13 @@ def build_conditional(settings: Mapping[str, Any], material: Material) -> Augmen
     """Make the augmenter that asks for texts of a label.
 
     Raises:
-        AugmentError: If two labels share a word, or the most probable text is wanted and nothing tells it.
+        AugmentError: If two labels share a word, a label has too few rows to show, or the most probable text is wanted
+            and nothing tells it.
     """
     desk = Desk(material, settings)
     check_words(material.task, chat=True)
     check_candidates(desk)
     reader = quotation_reader(desk)
     sampler = Sampler(material, settings["examples"], settings["sampling"])
+    sampler.check(material.task.labels)
     return Texts(desk, EachLabel(sampler), packaged_template("conditional"), reader)

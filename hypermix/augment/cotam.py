@@ -39,9 +39,18 @@ def build_cotam(settings: Mapping[str, Any], material: Material) -> Augmenter:
     """Make the augmenter that flips labels.
 
     Raises:
-        AugmentError: If there is no other label, or two share a word.
+        AugmentError: If there is no other label, two share a word, or at temperature 0 more rows are wanted than there
+            are questions.
     """
     check_words(material.task, chat=True)
-    if len(material.task.labels) < 2:
+    others = len(material.task.labels) - 1
+    if others < 1:
         raise AugmentError("cotam gives a row another label, and the dataset has only one; leave it out")
-    return Texts(Desk(material, settings), EachFlip(), packaged_template("cotam"), StepReader(_LAST_STEP))
+    desk = Desk(material, settings)
+    if material.examples and settings["temperature"] == 0 and desk.n_rows > others * len(material.examples):
+        raise AugmentError(
+            f"cotam flips a row to each of {others} other labels, and at temperature 0 a question is answered alike "
+            f"each time: multiplier may be up to {others}, it is {settings['multiplier']:g}; lower it or raise the "
+            "temperature"
+        )
+    return Texts(desk, EachFlip(), packaged_template("cotam"), StepReader(_LAST_STEP))

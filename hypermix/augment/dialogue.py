@@ -8,13 +8,45 @@ answers so far, so nothing needs to be remembered between them, and a crash lose
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from hypermix.records import Completion, Request
 
 T = TypeVar("T")
 Dialogue = Generator[list[Request], Sequence[Completion], T]
 """Yields requests that may be asked at once, is sent their answers, and returns what was found out."""
+
+
+@dataclass(frozen=True)
+class Ended(Generic[T]):
+    """A dialogue that asks no more.
+
+    Attributes:
+        found: What it found out.
+    """
+
+    found: T
+
+
+def resume(dialogue: Dialogue[T], answers: Sequence[Completion]) -> list[Request] | Ended[T]:
+    """Return what a dialogue asks after these answers, or its end.
+
+    Args:
+        dialogue: A fresh dialogue.
+        answers: What was answered so far, in the order of the requests.
+    """
+    used = 0
+    try:
+        requests = next(dialogue)
+        while used + len(requests) <= len(answers):
+            given = answers[used : used + len(requests)]
+            used += len(requests)
+            requests = dialogue.send(given)
+    except StopIteration as end:
+        return Ended(end.value)
+    dialogue.close()
+    return requests[len(answers) - used :]
 
 
 def ask_next(dialogue: Dialogue[T], answers: Sequence[Completion]) -> list[Request]:
@@ -24,7 +56,8 @@ def ask_next(dialogue: Dialogue[T], answers: Sequence[Completion]) -> list[Reque
         dialogue: A fresh dialogue.
         answers: What was answered so far, in the order of the requests.
     """
-    return _replay(dialogue, answers)[0]
+    step = resume(dialogue, answers)
+    return [] if isinstance(step, Ended) else step
 
 
 def conclude(dialogue: Dialogue[T], answers: Sequence[Completion]) -> T:
@@ -37,21 +70,7 @@ def conclude(dialogue: Dialogue[T], answers: Sequence[Completion]) -> T:
     Raises:
         ValueError: If it asks for more answers.
     """
-    missing, found = _replay(dialogue, answers)
-    if missing:
-        raise ValueError(f"{len(missing)} more answers are needed after {len(answers)}")
-    return found[0]
-
-
-def _replay(dialogue: Dialogue[T], answers: Sequence[Completion]) -> tuple[list[Request], list[T]]:
-    used = 0
-    try:
-        requests = next(dialogue)
-        while used + len(requests) <= len(answers):
-            given = answers[used : used + len(requests)]
-            used += len(requests)
-            requests = dialogue.send(given)
-    except StopIteration as end:
-        return [], [end.value]
-    dialogue.close()
-    return requests[len(answers) - used :], []
+    step = resume(dialogue, answers)
+    if not isinstance(step, Ended):
+        raise ValueError(f"{len(step)} more answers are needed after {len(answers)}")
+    return step.found

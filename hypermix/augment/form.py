@@ -9,8 +9,12 @@ from typing import Any, Protocol
 
 from hypermix.augment.lexicon import Lexicon, fold, item_lexicon, json_lexicon, letter_lexicon
 from hypermix.augment.parse import Parsed, parse_line, parse_object
-from hypermix.augment.prompt import STOP, describe_list, join_lines, open_label, render_item, render_prompt, show_word
+from hypermix.augment.prompt import STOP, describe_list, open_label, render_item, render_prompt, show_word
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Example, Task
+from hypermix.templates import one_line
+
+MOST_LETTERS = 26
+"""Labels that a letter each can stand for."""
 
 MOST_LOGPROBS = 20
 """Likely tokens asked for at each position: the most that today's endpoints give (the paper had 100)."""
@@ -142,7 +146,7 @@ class ChatForm:
         )
         body: dict[str, Any] = {"messages": [_say("system", system), _say("user", show_items(examples, self.task))]}
         if self.abilities.structured:
-            body["response_format"] = _schema(words)
+            body["response_format"] = response_format(item_schema(words))
         return body
 
     def ask_label(self, examples: Sequence[Example], text: str, longest: int) -> dict[str, Any]:
@@ -155,7 +159,7 @@ class ChatForm:
         )
         messages = [_say("system", system)]
         for example in examples:
-            messages += [_say("user", join_lines(example.text)), _say("assistant", letters[example.label])]
+            messages += [_say("user", one_line(example.text)), _say("assistant", letters[example.label])]
         return {"messages": [*messages, _say("user", text)], self.abilities.max_tokens: longest}
 
     def write_item(self, example: Example) -> str:
@@ -178,7 +182,7 @@ def show_items(examples: Sequence[Example], task: Task) -> str:
         examples: The rows, in the order to show them.
         task: The wording of the dataset.
     """
-    rows = [{"text": join_lines(example.text), "label": show_word(task, example.label)} for example in examples]
+    rows = [{"text": one_line(example.text), "label": show_word(task, example.label)} for example in examples]
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
@@ -186,8 +190,21 @@ def _say(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def _schema(words: Sequence[str]) -> dict[str, Any]:
+def item_schema(words: Sequence[str], text: str = "text", label: str = "label") -> dict[str, Any]:
+    """Return the JSON schema of a row.
+
+    Args:
+        words: The label words; without any the row has no label.
+        text: The key of the text.
+        label: The key of the label.
+    """
     # Endpoints write the keys in the order of the properties: the label must follow from the text.
-    properties = {"text": {"type": "string"}, "label": {"type": "string", "enum": list(words)}}
-    schema = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
-    return {"type": "json_schema", "json_schema": {"name": "item", "strict": True, "schema": schema}}
+    properties: dict[str, Any] = {text: {"type": "string"}}
+    if words:
+        properties[label] = {"type": "string", "enum": list(words)}
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a request that holds an answer to a JSON schema."""
+    return {"type": "json_schema", "json_schema": {"name": "item", "strict": True, "schema": dict(schema)}}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot, count_rows
+from hypermix.augment.desk import tell_end
 from hypermix.augment.dialogue import Dialogue
-from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
+from hypermix.augment.form import MOST_LETTERS, MOST_LOGPROBS, ChatForm, CompletionsForm, Form
 from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
 from hypermix.augment.sampling import Sampler
@@ -18,10 +19,7 @@ from hypermix.errors import AugmentError
 from hypermix.records import Abilities, Choice, Example, Request, SyntheticRow
 from hypermix.seeding import child_seed
 
-MOST_LETTERS = 26
 MOST_DECIDED = 255
-_ENDED = {"length": "cut off", "content_filter": "filtered", "refusal": "refused"}
-"""Why an answer without a row has none, where its end tells."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +136,7 @@ def build_gpt3mix(settings: Mapping[str, Any], material: Material) -> Augmenter:
         raise AugmentError(f"label_source: {label_source} {problem}")
     form = ChatForm(task, abilities) if abilities.chat else CompletionsForm(task, abilities)
     sampler = Sampler(material, settings["examples"], settings.get("sampling", "uniform"))
+    sampler.check()
     return Gpt3Mix(material, abilities, form, settings, label_source, sampler)
 
 
@@ -167,5 +166,5 @@ def _lacking(label_source: str, abilities: Abilities, count: int) -> str | None:
 
 def _explain(parsed: Parsed, choice: Choice) -> str | None:
     if choice.finish_reason == "refusal" or parsed.reason in {"no label", "no item"}:
-        return _ENDED.get(choice.finish_reason, parsed.reason)
+        return tell_end(choice) or parsed.reason
     return parsed.reason

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hypermix.augment.lexicon import Lexicon, item_lexicon
-from hypermix.augment.prompt import STOP, join_lines
+from hypermix.augment.prompt import STOP
 from hypermix.records import Task
+from hypermix.templates import one_line
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ _PAIR = re.compile(
     re.DOTALL,
 )
 _MOST_BRACES = 100
-_THOUGHT = "</think>"
+_THINKING, _THOUGHT = "<think>", "</think>"
 
 
 def parse_object(content: str, task: Task) -> Parsed:
@@ -90,46 +91,69 @@ def parse_object(content: str, task: Task) -> Parsed:
         content: What the model answered.
         task: The wording of the dataset.
     """
-    for pairs in _objects(content):
+    for pairs, _, _ in _objects(content):
         if {"text", "label"} <= pairs.keys():
             return _read_pairs(content, pairs, task)
-    return Parsed(join_lines(content).strip() or None, None, None, "no item")
+    return Parsed(one_line(content).strip() or None, None, None, "no item")
 
 
-def read_objects(content: str) -> list[dict[str, str]]:
+@dataclass(frozen=True)
+class Written:
+    """A flat JSON object of an answer.
+
+    Attributes:
+        values: Its values by case folded key. A key inside of a value is escaped there, so it cannot be taken for one.
+        source: How it is written.
+    """
+
+    values: dict[str, str]
+    source: str
+
+
+def read_objects(content: str) -> list[Written]:
     """Read the flat JSON objects of an answer, in their order; words, fences and lists around them do not matter.
 
     Args:
         content: What the model answered.
-
-    Returns:
-        The values by case folded key. A key inside of a value is escaped there, so it cannot be taken for one.
     """
-    return [{key: value[0] for key, value in pairs.items()} for pairs in _objects(content)]
+    return [
+        Written({key: value[0] for key, value in pairs.items()}, content[start:end])
+        for pairs, start, end in _objects(content)
+    ]
 
 
 def without_thoughts(content: str) -> str:
-    """Return an answer without the thoughts that some models write before it."""
-    return content.rpartition(_THOUGHT)[2]
+    """Return an answer without the thoughts that some models write before it; nothing if it is all thoughts."""
+    return content[_past_thoughts(content) :]
+
+
+def _past_thoughts(content: str) -> int:
+    """Return where the answer begins after its thoughts; its end if they were cut off."""
+    closed = content.rfind(_THOUGHT)
+    if closed >= 0:
+        return closed + len(_THOUGHT)
+    return len(content) if content.lstrip().startswith(_THINKING) else 0
 
 
 _Pairs = dict[str, tuple[str, int, int, int]]
 
 
-def _objects(content: str) -> Iterator[_Pairs]:
-    position = content.rfind(_THOUGHT) + 1
+def _objects(content: str) -> Iterator[tuple[_Pairs, int, int]]:
+    """Yield each object, and where it begins and ends."""
+    position = _past_thoughts(content)
     for _ in range(_MOST_BRACES):
         position = content.find("{", position) + 1
         if not position:
             return
-        pairs = _read_object(content, position)
-        if pairs is not None:
-            yield pairs
-            position = max(end for _, _, _, end in pairs.values())
+        found = _read_object(content, position)
+        if found is not None:
+            pairs, end = found
+            yield pairs, position - 1, end
+            position = end
 
 
-def _read_object(content: str, position: int) -> _Pairs | None:
-    """Return the value of each key, and where the key and its value stand; None if this is no flat object."""
+def _read_object(content: str, position: int) -> tuple[_Pairs, int] | None:
+    """Return the value of each key, where both stand, and where the object ends; None if this is no flat object."""
     pairs: _Pairs = {}
     while (pair := _PAIR.match(content, position)) is not None:
         key, value = _read_string(pair["key"]), _read_string(pair["value"])
@@ -138,7 +162,7 @@ def _read_object(content: str, position: int) -> _Pairs | None:
         pairs[key.casefold()] = value, pair.start("key"), pair.start("value"), pair.end("value")
         position = pair.end()
         if pair["next"] == "}":
-            return pairs
+            return pairs, position
     return None
 
 
@@ -159,7 +183,7 @@ def _read_pairs(content: str, pairs: _Pairs, task: Task) -> Parsed:
     quote = content[start] == '"'
     place = _place(content, key_at, start + quote, end - quote)
     label = Lexicon(item_lexicon(task).spellings, "").find(word)
-    return _judge(join_lines(text).strip(), label, place, label_first=key_at < text_at)
+    return _judge(one_line(text).strip(), label, place, label_first=key_at < text_at)
 
 
 def _judge(text: str, label: str | None, place: Place, *, label_first: bool = False) -> Parsed:

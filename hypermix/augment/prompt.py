@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hypermix.records import Example, Task
+from hypermix.templates import one_line
 
 STOP = "\n"
 """An item is one line: the completion ends where the line does."""
@@ -23,7 +24,7 @@ def render_prompt(examples: Sequence[Example], task: Task) -> str:
 
 def render_item(example: Example, task: Task) -> str:
     """Write one row as a line of the list."""
-    text, word = join_lines(example.text), show_word(task, example.label)
+    text, word = one_line(example.text), show_word(task, example.label)
     return f"{task.text_type.lower().capitalize()}: {text} ({task.label_type.lower().capitalize()}: {word})"
 
 
@@ -35,7 +36,7 @@ def open_label(prompt: str, text: str, task: Task) -> str:
         text: The text whose label comes next.
         task: The wording of the dataset.
     """
-    return f"{prompt} {join_lines(text)} ({task.label_type.lower().capitalize()}:"
+    return f"{prompt} {one_line(text)} ({task.label_type.lower().capitalize()}:"
 
 
 def describe_list(task: Task) -> str:
@@ -52,8 +53,3 @@ def describe_list(task: Task) -> str:
 def show_word(task: Task, label: str) -> str:
     """Return the word of a label as prompts show it."""
     return task.words[label].lower().capitalize()
-
-
-def join_lines(text: str) -> str:
-    """Return a text as one line: line breaks become spaces."""
-    return " ".join(text.splitlines())

@@ -64,8 +64,8 @@ class TwoLabels(Plain):
 
 
 def mixing_share(beta: float) -> int:
-    """Return the share of the first label in percent, 50 to 100, for a draw from a Beta distribution."""
-    return _STEP * round((50.0 + 50.0 * beta) / _STEP)
+    """Return the share of the first label in percent, 50 to 95, for a draw from a Beta distribution."""
+    return min(_STEP * round((50.0 + 50.0 * beta) / _STEP), 100 - _STEP)
 
 
 @AUGMENTERS.register("promptmix")

@@ -10,22 +10,29 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import regex
 
+from hypermix.augment.form import item_schema
 from hypermix.augment.lexicon import Lexicon, item_lexicon
-from hypermix.augment.parse import Parsed, read_objects, without_thoughts
-from hypermix.augment.prompt import STOP, join_lines, show_word
+from hypermix.augment.parse import Parsed, Written, read_objects, without_thoughts
+from hypermix.augment.prompt import STOP, show_word
+from hypermix.errors import AugmentError
 from hypermix.records import Example, Task
+from hypermix.templates import one_line
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "«": "»", "「": "」"}
 _NUMBER = re.compile(r"^\s*+(?:\*\*)?(\d{1,3})[.):](?:\*\*)?(?!\d)\s*+(.*)$", re.DOTALL)
-_PATTERN_SECONDS = 1.0
+_FENCE = re.compile(r"`{3,}\w*$")
+_OPENING_WORDS = 3
+"""Of the line that a prompt leaves open, as many tell that a model writes such a line again; its label may differ."""
+
+_PATTERN_SECONDS = 10.0
 """After which a pattern is given up: a user's own may take for ever on a text that is made for it."""
 
-SLOW = "pattern took too long"
 NO_ITEM = "no item"
+UNLIKE_SCHEMA = "unlike the schema"
 
 
 class Reader(Protocol):
@@ -34,6 +41,9 @@ class Reader(Protocol):
     @property
     def stop(self) -> Sequence[str]:
         """What ends an answer that goes on with a prompt."""
+
+    def schema(self, count: int) -> Mapping[str, Any] | None:
+        """Return the JSON schema of an answer of so many items; None if it is no JSON."""
 
     def read(self, answer: str, prompt: str) -> list[Parsed]:
         """Return the items of an answer, in their order.
@@ -47,8 +57,15 @@ class Reader(Protocol):
         """Return an answer that is read as so many items like this row."""
 
 
+class Lines:
+    """The part of a reader of plain text."""
+
+    def schema(self, count: int) -> None:
+        """There is none."""
+
+
 @dataclass(frozen=True)
-class LineReader:
+class LineReader(Lines):
     """One text, the first line that holds any.
 
     Attributes:
@@ -62,15 +79,19 @@ class LineReader:
         """The end of the line."""
         return (STOP,)
 
-    def read(self, answer: str, prompt: str) -> list[Parsed]:  # noqa: ARG002 - its end does not matter
+    def read(self, answer: str, prompt: str) -> list[Parsed]:
         """Read the line; of a quotation, up to the quote that closes it.
 
-        That is the last one, unless the quotes go in pairs and the line goes on: then it was not closed.
+        That is the last one before the prompt's own words come again, unless the quotes go in pairs and the line goes
+        on: then it was not closed. Of an answer to a message, a fence is passed over, and so is a line that announces
+        the text with a colon.
         """
-        lines = [line for line in _lines(answer) if line]
+        lines = [line for line in _lines(answer) if line and not _FENCE.match(line)]
+        if not prompt and len(lines) > 1 and lines[0].endswith((":", "\N{FULLWIDTH COLON}")):
+            lines = lines[1:]
         if not lines:
             return []
-        text = lines[0]
+        text = self._before_next(lines[0], prompt) if self.quoted else lines[0]
         if self.quoted and (text.count('"') % 2 == 1 or text.endswith('"')):
             text = text.rpartition('"')[0].strip()
             return [_plain(text)]
@@ -78,12 +99,20 @@ class LineReader:
 
     def write(self, example: Example, count: int) -> str:  # noqa: ARG002 - an answer has one text
         """Return the text."""
-        text = join_lines(example.text).strip()
+        text = one_line(example.text).strip()
         return f'{text}"' if self.quoted else text
+
+    def _before_next(self, text: str, prompt: str) -> str:
+        """Return a text up to the quote after which the model writes the prompt's open line again."""
+        words = prompt.rpartition("\n")[2].rstrip().removesuffix('"').split()[:_OPENING_WORDS]
+        if not words:
+            return text
+        again = re.search(r'"\s*+' + r"\s++".join(map(re.escape, words)), text)
+        return text if again is None else text[: again.start() + 1]
 
 
 @dataclass(frozen=True)
-class NumberedReader:
+class NumberedReader(Lines):
     """A list of texts, one a line, with numbers from 1 on. Other lines do not matter.
 
     Attributes:
@@ -111,7 +140,7 @@ class NumberedReader:
 
     def write(self, example: Example, count: int) -> str:
         """Return a list of the same text."""
-        text = join_lines(example.text).strip()
+        text = one_line(example.text).strip()
         return "\n".join(f"{number}. {text}" for number in range(1, count + 1))
 
 
@@ -123,20 +152,31 @@ class ObjectReader:
         task: The wording of the dataset.
         text: The key of the text.
         label: The key of the label; None if no label is written.
+        given: The user's own JSON schema of an object, which each has to fit; None for that of the keys.
     """
 
     task: Task
     text: str = "text"
     label: str | None = None
+    given: Mapping[str, Any] | None = None
 
     @property
     def stop(self) -> Sequence[str]:
         """Nothing: an object ends with its bracket."""
         return ()
 
+    def schema(self, count: int) -> Mapping[str, Any]:
+        """Return the schema of an object, or of a list of them, which has to stand in one."""
+        words = [] if self.label is None else [show_word(self.task, label) for label in self.task.labels]
+        one = self.given or item_schema(words, self.text, self.label or "")
+        if count == 1:
+            return one
+        items = {"type": "array", "items": dict(one)}
+        return {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
+
     def read(self, answer: str, prompt: str) -> list[Parsed]:  # noqa: ARG002 - an object has its bracket
         """Read the objects that have the keys."""
-        return [self._item(found) for found in read_objects(answer) if self.text.casefold() in found]
+        return [self._item(found) for found in read_objects(answer) if self.text.casefold() in found.values]
 
     def write(self, example: Example, count: int) -> str:
         """Return objects, one a line."""
@@ -145,15 +185,17 @@ class ObjectReader:
             pairs[self.label] = show_word(self.task, example.label)
         return "\n".join([json.dumps(pairs, ensure_ascii=False)] * count)
 
-    def _item(self, found: Mapping[str, str]) -> Parsed:
-        text = join_lines(found[self.text.casefold()]).strip()
+    def _item(self, found: Written) -> Parsed:
+        text = one_line(found.values[self.text.casefold()]).strip()
+        if self.given is not None and not fits_schema(self.given, found.source):
+            return Parsed(text or None, None, None, UNLIKE_SCHEMA)
         if self.label is None:
             return _plain(text)
-        return _labeled(self.task, text, found.get(self.label.casefold()))
+        return _labeled(self.task, text, found.values.get(self.label.casefold()))
 
 
 @dataclass(frozen=True)
-class PatternReader:
+class PatternReader(Lines):
     """Lines that fit a regular expression with the groups `text` and, where labels are written, `label`.
 
     Attributes:
@@ -170,7 +212,11 @@ class PatternReader:
         return (STOP,)
 
     def read(self, answer: str, prompt: str) -> list[Parsed]:  # noqa: ARG002 - the pattern tells
-        """Read the lines that fit."""
+        """Read the lines that fit.
+
+        Raises:
+            AugmentError: If the pattern takes too long; a row that depends on the time would not come again.
+        """
         expression, found = regex.compile(self.pattern, regex.IGNORECASE), []
         try:
             for line in _lines(answer):
@@ -180,16 +226,19 @@ class PatternReader:
                     text = (groups["text"] or "").strip()
                     found.append(_labeled(self.task, text, groups["label"]) if "label" in groups else _plain(text))
         except TimeoutError:
-            return [Parsed(None, None, None, SLOW)]
+            raise AugmentError(
+                f"the pattern {self.pattern!r} takes longer than {_PATTERN_SECONDS:g} seconds on an answer; write it "
+                "so that no two parts of it can match the same text; stored answers cost nothing again"
+            ) from None
         return found
 
     def write(self, example: Example, count: int) -> str:
         """Return the text and its label, which are about as long as a line that fits."""
-        return "\n".join([f"{join_lines(example.text)} {show_word(self.task, example.label)}"] * count)
+        return "\n".join([f"{one_line(example.text)} {show_word(self.task, example.label)}"] * count)
 
 
 @dataclass(frozen=True)
-class StepReader:
+class StepReader(Lines):
     """The text of one step of a line of thought.
 
     Attributes:
@@ -219,8 +268,19 @@ class StepReader:
 
     def write(self, example: Example, count: int) -> str:  # noqa: ARG002 - an answer has one text
         """Return as many lines as there are steps; those before take about as long as the text."""
-        text = join_lines(example.text).strip()
+        text = one_line(example.text).strip()
         return "\n".join(f"{number}. {text}" for number in range(1, self.step + 1))
+
+
+def fits_schema(schema: Mapping[str, Any], source: str) -> bool:
+    """Tell whether an object fits a JSON schema, which has no references to others."""
+    from jsonschema import Draft202012Validator  # only where a config has a schema
+
+    try:
+        value = json.loads(source, strict=False)
+    except ValueError:
+        return False
+    return bool(Draft202012Validator(dict(schema)).is_valid(value))
 
 
 def unquote(text: str) -> str:
@@ -234,7 +294,7 @@ def unquote(text: str) -> str:
 
 def _lines(answer: str) -> list[str]:
     """Split an answer where its format does, at line feeds; other breaks are a part of a text and become spaces."""
-    return [join_lines(line).strip() for line in without_thoughts(answer).split("\n")]
+    return [one_line(line).strip() for line in without_thoughts(answer).split("\n")]
 
 
 def _plain(text: str) -> Parsed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypermix.augment.base import Augmenter, Material, Slot, one_hot
 from hypermix.augment.dialogue import Dialogue
-from hypermix.augment.form import MOST_LOGPROBS, ChatForm, CompletionsForm, Form
+from hypermix.augment.form import MOST_LETTERS, MOST_LOGPROBS, ChatForm, CompletionsForm, Form
 from hypermix.augment.gpt3mix import name_source
 from hypermix.augment.lexicon import check_words
 from hypermix.augment.parse import Parsed
@@ -21,9 +21,6 @@ from hypermix.augment.source import MOST_FOLLOWED, Labeled, Scene, classify
 from hypermix.errors import AugmentError
 from hypermix.records import Abilities, Choice, Example, SyntheticRow
 from hypermix.seeding import child_generator
-
-MOST_LETTERS = 26
-"""Labels that a letter each can stand for."""
 
 OTHERWISE = "relabeled otherwise"
 """Why a row is refused whose new label is not its own."""

@@ -50,12 +50,7 @@ class Sampler:
         if not self.count:
             return []
         places = self._places(label)
-        if self.count > len(places):
-            of_label = "" if label is None else f" of the label {label!r}"
-            raise AugmentError(
-                f"a prompt of {self.count} examples needs as many rows{of_label}, the subsample has {len(places)}; "
-                "lower the augmenter's examples or raise the subsample"
-            )
+        self._check(places, label)
         generator = child_generator(self.material.seed, ("gpt3mix", "examples", *slot))
         if self.way == "balanced":
             return self._balance(generator)
@@ -64,6 +59,30 @@ class Sampler:
             return generator.sample([examples[place] for place in places], self.count)
         chosen = self._alike(generator, places, 1.0 if self.way == "closest" else -1.0)
         return [examples[place] for place in chosen]
+
+    def check(self, labels: Sequence[str | None] = (None,)) -> None:
+        """Check before anything is asked that there are rows to show; without any rows there is nothing to check.
+
+        Args:
+            labels: The labels of which rows will be shown; None stands for all.
+
+        Raises:
+            AugmentError: If there are too few.
+        """
+        if not self.count or not self.material.examples:
+            return
+        for label in labels:
+            self._check(self._places(label), label)
+        if self.way == "balanced":
+            self._check_balance()
+
+    def _check(self, places: Sequence[int], label: str | None) -> None:
+        if self.count > len(places):
+            of_label = "" if label is None else f" of the label {label!r}"
+            raise AugmentError(
+                f"a prompt of {self.count} examples needs as many rows{of_label}, the subsample has {len(places)}; "
+                "lower the augmenter's examples or raise the subsample"
+            )
 
     def _places(self, label: str | None) -> Sequence[int]:
         examples = self.material.examples
@@ -78,15 +97,8 @@ class Sampler:
 
     def _balance(self, generator: Random) -> list[Example]:
         """Take as many of each label; the rest, if the labels do not divide them, of labels that are drawn."""
+        self._check_balance()
         each, rest = divmod(self.count, len(self._by_label))
-        for label, places in self._by_label.items():
-            needed = each + (rest > 0)
-            if len(places) < needed:
-                raise AugmentError(
-                    f"sampling: balanced shows up to {needed} rows of each label in a prompt of {self.count} examples, "
-                    f"and the subsample has {len(places)} of {label!r}; lower the augmenter's examples, raise the "
-                    "subsample, or set sampling: uniform"
-                )
         more = generator.sample([*self._by_label], rest)
         chosen = [
             place
@@ -95,6 +107,16 @@ class Sampler:
         ]
         generator.shuffle(chosen)
         return [self.material.examples[place] for place in chosen]
+
+    def _check_balance(self) -> None:
+        needed = -(-self.count // len(self._by_label))
+        for label, places in self._by_label.items():
+            if len(places) < needed:
+                raise AugmentError(
+                    f"sampling: balanced shows up to {needed} rows of each label in a prompt of {self.count} examples, "
+                    f"and the subsample has {len(places)} of {label!r}; lower the augmenter's examples, raise the "
+                    "subsample, or set sampling: uniform"
+                )
 
     def _alike(self, generator: Random, places: Sequence[int], sign: float) -> list[int]:
         """Draw an anchor, and the others by the softmax of their similarity to it, or of its negative.

@@ -17,10 +17,11 @@ from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import Form, show_items
 from hypermix.augment.lexicon import Lexicon
 from hypermix.augment.parse import Parsed, Place
-from hypermix.augment.prompt import describe_list, join_lines, open_label, show_word
+from hypermix.augment.prompt import describe_list, open_label, show_word
 from hypermix.augment.score import MISSING, SHORT, ZERO, SoftLabel, Tally, find_fault, locate_label, share_of
 from hypermix.records import COMPLETIONS, DECISIONS, Abilities, Choice, Example, Request, Task, Token
 from hypermix.seeding import child_seed
+from hypermix.templates import one_line
 
 NEGLIGIBLE = 0.01
 """Share of the probability on label words that may stay on beginnings which nobody follows. With words of one token a
@@ -138,7 +139,7 @@ def decide(scene: Scene) -> Dialogue[Labeled]:
         "instructions": f"Which {kind} does the last {scene.task.text_type.lower()} have?",
         "choices": [{"value": word} for word in words.values()],
     }
-    text = f"{describe_list(scene.task)}\n\n{listed}\n\nThe last one, without its {kind}:\n\n{join_lines(scene.text)}"
+    text = f"{describe_list(scene.task)}\n\n{listed}\n\nThe last one, without its {kind}:\n\n{one_line(scene.text)}"
     name = "-".join(map(str, (scene.seed, *scene.slot, "decision")))
     (answer,) = yield [Request(DECISIONS, {"input": text, "questions": [question]}, name)]
     if answer.finish_reason == "refusal":

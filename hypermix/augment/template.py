@@ -43,11 +43,12 @@ def build_template(settings: Mapping[str, Any], material: Material) -> Augmenter
     """Make an augmenter from a template; `settings["template"]` holds its text.
 
     Raises:
-        AugmentError: If two labels share a word.
+        AugmentError: If two labels share a word, or there are too few rows to show.
     """
     desk = Desk(material, settings)
     check_words(material.task, chat=True)
     sampler = Sampler(material, settings["examples"], settings["sampling"])
+    sampler.check(material.task.labels if settings["examples_of"] == "asked" else (None,))
     return Texts(desk, FromSettings(sampler), settings["template"], _reader(desk))
 
 
@@ -65,6 +66,9 @@ def _reader(desk: Desk) -> Reader:
         return NumberedReader(settings["per_call"])
     if settings["parse"] == "json":
         return ObjectReader(
-            task, settings["text_key"], settings["label_key"] if settings["label"] == "written" else None
+            task,
+            settings["text_key"],
+            settings["label_key"] if settings["label"] == "written" else None,
+            settings["json_schema"],
         )
     return PatternReader(task, settings["pattern"])

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from hypermix.augment.base import Slot, one_hot
 from hypermix.augment.desk import Asked, Desk, cut, tell_end
 from hypermix.augment.dialogue import Dialogue
+from hypermix.augment.form import response_format
 from hypermix.augment.parse import Parsed
 from hypermix.augment.reader import NO_ITEM, Reader
 from hypermix.augment.score import MISSING
@@ -177,6 +178,9 @@ class Texts:
             more = {"logprobs": True} if self.desk.abilities.chat else {"logprobs": 1}
             if self.desk.abilities.n:
                 more["n"] = self._candidates
+        schema = self.reader.schema(self._per_call) if self.desk.abilities.structured else None
+        if schema is not None and self.desk.abilities.chat:
+            more["response_format"] = response_format(schema)
         asked = Asked(prompt, self._stop, self.desk.settings["max_tokens"] * self._per_call, more)
         shared = self._per_call > 1
         if self._candidates == 1 or "n" in more:
@@ -202,7 +206,11 @@ class Texts:
         items = self.reader.read(answer, begun)
         ended = tell_end(choice)
         # What would be another text with one more letter is not finished.
-        if ended == "cut off" and answer == choice.text and items != self.reader.read(f"{answer}x", begun):
+        if (
+            ended in {"cut off", "filtered"}
+            and answer == choice.text
+            and items != self.reader.read(f"{answer}x", begun)
+        ):
             items = items[:-1]
         if ended == "refused" or part >= len(items):
             return Parsed(None, None, None, ended or NO_ITEM)

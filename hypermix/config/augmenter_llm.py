@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, JsonValue, model_validator
 
@@ -18,6 +21,7 @@ _SAMPLING = (
     "the others by the softmax of the similarity of their sentence embeddings to it, or of its negative."
 )
 _EACH = "Texts that one request asks for."
+_MOST_PARAPHRASES = 6  # of AugGPT
 
 
 def _check_plugin(name: str) -> str:
@@ -78,6 +82,13 @@ class Template(Asking):
     )
     text_key: str = setting("text", "augment", "The key of the text with `parse: json`.", min_length=1)
     label_key: str = setting("label", "augment", "The key of the label with `parse: json`.", min_length=1)
+    json_schema: dict[str, JsonValue] | None = setting(
+        None,
+        "augment",
+        "A JSON schema of one object for `parse: json`, with `text_key` and, with `label: written`, `label_key` among "
+        "its properties. Objects are flat. Endpoints that take a schema get it, and an object that does not fit it is "
+        "no row. null: one of these two keys, which endpoints get alike.",
+    )
     label: Literal["written", "asked", "example"] = setting(
         "asked",
         "augment",
@@ -108,6 +119,8 @@ class Template(Asking):
             return "pattern beside parse: pattern, and there alone"
         if self.pattern is not None and (fault := self._find_fault(self.pattern)) is not None:
             return fault
+        if self.json_schema is not None and (fault := self._find_schema_fault(self.json_schema)) is not None:
+            return fault
         if self.examples_of == "asked" and (self.label != "asked" or self.sampling == "balanced"):
             return "examples_of: asked beside label: asked and a sampling other than balanced"
         if self.label == "example" and (self.examples != 1 or self.sampling != "uniform"):
@@ -115,6 +128,24 @@ class Template(Asking):
         if self.stop is not None and not all(self.stop):
             return "stop with texts that are not empty"
         return None
+
+    def _find_schema_fault(self, schema: dict[str, JsonValue]) -> str | None:
+        from jsonschema import Draft202012Validator, SchemaError  # the config alone starts without it
+
+        if self.parse != "json":
+            return "json_schema beside parse: json, and there alone"
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            return f"json_schema with a JSON schema; this one is none: {error.message}"
+        if "$ref" in json.dumps(schema):
+            return "json_schema without $ref; write what it refers to in its place"
+        known = schema.get("properties")
+        needed = [self.text_key, *([self.label_key] if self.label == "written" else [])]
+        lacking = [key for key in needed if not isinstance(known, Mapping) or key not in known]
+        return (
+            f"json_schema with the properties {', '.join(needed)}; it lacks {', '.join(lacking)}" if lacking else None
+        )
 
     def _find_fault(self, pattern: str) -> str | None:
         import regex  # of transformers; the config alone starts without it
@@ -136,14 +167,26 @@ class Paraphrase(Asking):
     """Several paraphrases of a row in one call, with its label (AugGPT, Dai et al. 2023)."""
 
     method: Literal["paraphrase"] = setting(..., "augment", "The kind of augmenter.")
-    per_call: int = setting(
-        6,
+    per_call: int | None = setting(
+        None,
         "augment",
-        f"{_EACH} Rows take turns: with a `multiplier` of as many, each row gets all its paraphrases.",
+        f"{_EACH} null: the `multiplier`, rounded down, and at most {_MOST_PARAPHRASES}, so that no row is left out. "
+        "Rows take turns: with a smaller `multiplier` than this, some are not paraphrased. With null a larger "
+        "`multiplier` asks anew.",
         unit="texts",
         ge=1,
         le=100,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_per_call(cls, given: Any) -> Any:
+        """Resolve the default, so that what rows depend on stands in the slice."""
+        if not isinstance(given, Mapping) or given.get("per_call") is not None:
+            return given
+        multiplier = given.get("multiplier", cls.model_fields["multiplier"].default)
+        known = isinstance(multiplier, (int, float)) and 0 < multiplier < _MOST_PARAPHRASES
+        return {**given, "per_call": max(1, math.floor(multiplier)) if known else _MOST_PARAPHRASES}
 
 
 class Conditional(Asking):

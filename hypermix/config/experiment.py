@@ -23,8 +23,8 @@ from hypermix.tables import KEYS
 METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
     "subsample": 1,
-    "augment": 4,
-    "quality": 1,
+    "augment": 5,
+    "quality": 2,
     "train": 2,
     "evaluate": 1,
     "aggregate": 1,

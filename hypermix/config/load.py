@@ -98,10 +98,10 @@ def check_files(config: Config) -> None:
     local = {name: llm for name, llm in config.llms.items() if not isinstance(llm, HostedLlm)}
     for section, models in (("llms", local), ("classifiers", config.classifiers)):
         named |= {
-            f"{section}.{name}.model": str(Path(model).expanduser()) if model.startswith("~") else model
-            for name, variant in models.items()
-            if is_path(model := variant.model)
+            f"{section}.{name}.model": variant.model for name, variant in models.items() if is_path(variant.model)
         }
+    if is_path(config.quality.model):
+        named["quality.model"] = config.quality.model
     relabels = {name: getattr(augmenter, "relabel", None) for name, augmenter in config.augmenters.items()}
     named |= {
         f"augmenters.{name}.relabel.model": relabel.model
@@ -140,14 +140,14 @@ def _key_files(config: Config) -> dict[str, str]:
 
 def _is_gone(path: str) -> bool:
     try:
-        return not Path(path).exists()
+        return not Path(path).expanduser().exists()
     except OSError:  # a name that is longer than names may be
         return True
 
 
 def _nearest(path: str) -> str:
     """Name the file beside the missing one whose name is most like it."""
-    folder = Path(path).parent
+    folder = Path(path).expanduser().parent
     names = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
     close = difflib.get_close_matches(Path(path).name, names, n=1)
     return f"; did you mean {str(folder / close[0])!r}?" if close else ""

@@ -48,9 +48,9 @@ def shingle(text: str) -> Hashes:
     Those of its words and pairs of words; a text without a letter or a digit, such as one of emoji, has one hash of
     all its characters but spaces, so that it is like itself and no other.
     """
-    # A lone surrogate has no UTF-8 form.
-    values = np.unique(hash_text(text.encode("utf-8", "replace").decode("utf-8")).values)
-    return values if len(values) else _hash_marks([text])
+    clean = text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate has no UTF-8 form
+    values = np.unique(hash_text(clean).values)
+    return values if len(values) else _hash_marks([clean])
 
 
 class Neighbors:

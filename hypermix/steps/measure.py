@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ from hypermix.augment.quality import label, semantic, surface
 from hypermix.augment.quality.catalog import LEAST, MEASURES, REAL
 from hypermix.augment.quality.judge import judge, tell_apart
 from hypermix.augment.quality.words import Words, encode_words
-from hypermix.data.near import find_near_duplicates
+from hypermix.data.near import NearPair, find_near_duplicates
+from hypermix.data.neighbor import shingle
 from hypermix.seeding import child_generator, child_seed
 from hypermix.stats.metric import ece
 from hypermix.steps.real import Real
@@ -65,11 +66,10 @@ def measure_copies(draw: Draw) -> Found:
     """Count the rows that are in the subsample, in their own prompt, or in test, word for word or nearly."""
     texts, real = draw.rows["text"].tolist(), draw.real
     further = real.further["text"].tolist() if len(real.further) >= LEAST else []
-    both = pa.array([*texts, *further], pa.large_string())
+    both = [*texts, *further]
     n = len(texts)
     train, test = real.train["text"].tolist(), real.test["text"].tolist()
-    copied = {pair.test_row: pair for pair in find_near_duplicates(_batches(train), both)}
-    leaked = {pair.test_row: pair for pair in find_near_duplicates(_batches(test), both)}
+    copied, leaked = _find_copies(train, both), _find_copies(test, both)
     shown = dict(zip(real.train["id"], train, strict=True))
     from_prompt = sum(
         train[copied[row].train_row] in {shown.get(source) for source in sources}
@@ -85,8 +85,25 @@ def measure_copies(draw: Draw) -> Found:
     return found
 
 
-def _batches(texts: Sequence[str]) -> Iterator[pa.Array]:
-    yield pa.array(texts, pa.large_string())
+def _find_copies(known: Sequence[str], texts: Sequence[str]) -> dict[int, NearPair]:
+    """Return the known text that each text is a copy or a near copy of, by the place of the text."""
+    batches = iter([pa.array(known, pa.large_string())])
+    found = {pair.test_row: pair for pair in find_near_duplicates(batches, pa.array(texts, pa.large_string()))}
+    wordless = {place: text for place, text in enumerate(texts) if not _has_words(text)}
+    if wordless:  # near nothing but themselves
+        places = {_mark(text): place for place, text in reversed([*enumerate(known)]) if not _has_words(text)}
+        same = {place: places.get(_mark(text)) for place, text in wordless.items()}
+        found |= {place: NearPair(other, place, 1.0) for place, other in same.items() if other is not None}
+    return found
+
+
+def _has_words(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _mark(text: str) -> bytes:
+    """Return what texts are the same by, as the filters see them."""
+    return shingle(text).tobytes()
 
 
 def measure_surface(draw: Draw) -> Found:
@@ -96,7 +113,8 @@ def measure_surface(draw: Draw) -> Found:
     train = encode_words(draw.real.train["text"].tolist())
     words = encode_words([*texts, *further])
     ours, theirs = words.rows(0, len(texts)), words.rows(len(texts), len(words))
-    found: Found = {"repeat_rate": surface.repeats(ours)}
+    # Texts without a word, such as emoji, are told apart by their characters, as the filters do.
+    found: Found = {"repeat_rate": 1 - len({*map(_mark, texts)}) / len(texts)}
     if len(train.codes):
         found["length_ratio"] = surface.mean_length(ours) / surface.mean_length(train)
     # Variety is compared on as many rows, words and bytes; without enough real rows there is nothing to compare with.
@@ -147,7 +165,7 @@ def measure_difference(draw: Draw) -> Found:
     n = min(len(draw.rows), len(draw.real.further), _MOST_TOLD_APART)
     if n < MEASURES["discriminator_auc"]:
         return {}
-    texts = [*draw.rows["text"].tolist()[:n], *draw.real.further["text"].tolist()[:n]]
+    texts = [*_some(draw, draw.rows["text"].tolist(), n), *draw.real.further["text"].tolist()[:n]]
     seed = child_seed(draw.seed, ("quality", "folds"), bits=32)
     return {"discriminator_auc": tell_apart(encode_words(texts), n, seed)}
 

@@ -28,7 +28,7 @@ class Real:
     Attributes:
         train: The train rows of the subsample.
         further: Rows of train that it left out and no synthetic row repeats, as many as there are synthetic ones, as
-            far as there are so many.
+            far as there are so many; in an order that is drawn, so that any first ones are a sample.
         known: What the judge learns: rows of train that are no test row and that no synthetic row repeats.
         test: All test rows of the dataset; those of the draw where each has its own.
         judged: A part of them, on which the judge is tried.
@@ -64,7 +64,7 @@ def read_real(inputs: Mapping[str, Path], texts: Collection[str], most_known: in
     unseen = np.flatnonzero(np.isin(places, further) & new)
     return Real(
         train=train,
-        further=rows.iloc[_choose(unseen, len(texts), seed, "unseen")],
+        further=rows.iloc[_shuffle(_choose(unseen, len(texts), seed, "unseen"), seed)],
         known=rows[np.isin(places, known) & new],
         test=test,
         judged=test.iloc[_choose(np.arange(len(test)), _MOST_TEST, seed, "judged")],
@@ -82,6 +82,12 @@ def _choose(places: np.ndarray, most: int, seed: int, what: str) -> np.ndarray:
         return places
     chosen = child_generator(seed, ("quality", what)).sample(range(len(places)), most)
     return places[np.sort(np.array(chosen, dtype=np.int64))]
+
+
+def _shuffle(places: np.ndarray, seed: int) -> np.ndarray:
+    order = [*range(len(places))]
+    child_generator(seed, ("quality", "order")).shuffle(order)
+    return places[np.array(order, dtype=np.int64)]
 
 
 def _take(path: Path, places: np.ndarray) -> pd.DataFrame:

@@ -225,7 +225,7 @@ class _Rehearsal:
         for question in self._unasked(missing, self._asked.low) if sure else ():
             shortest = min(length, most_completion(question.body)) if not answers else _fewest(question)
             self._count.low[question.path].add(question, shortest)
-        for question in follow if sure else ():
+        for question in self._unasked(follow, self._asked.low) if sure else ():
             self._count.low[question.path].add(question, _fewest(question))
         self._count_most(slot, missing, follow, len(answers) + len(requests))
         self._count_later(slot)
@@ -251,11 +251,14 @@ class _Rehearsal:
             follow: Requests that came after stand-ins for the answers.
             asked: How many come before those.
         """
-        (row,) = map(self._question, self._plan(slot, [])[:1])
+        planned = self._plan(slot, [])
+        if not planned:
+            return
+        row = self._question(planned[0])
         longest = most_completion(row.body)  # a text that is not written yet may come in a later prompt
         for question in self._unasked(missing, self._asked.high):
             self._count.high[question.path].add(question, most_completion(question.body))
-        for question in follow:
+        for question in self._unasked(follow, self._asked.high):
             self._count.high[question.path].add(question, most_completion(question.body), longest)
         others = self._augmenter.most_requests - asked - len(follow)
         if others > 0:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
 from hypermix.augment.base import Augmenter, Slot
-from hypermix.augment.dialogue import ask_next, conclude
+from hypermix.augment.dialogue import Ended, resume
+from hypermix.augment.relabel import OTHERWISE
 from hypermix.errors import AugmentError
 from hypermix.llm.client import Client
 from hypermix.records import Completion, Request, SyntheticRow
@@ -20,7 +21,7 @@ _PROGRESS_SECONDS = 10.0
 _SHOWN_ANSWERS = 3
 _SHOWN_CHARACTERS = 300
 _ENOUGH_TO_GIVE_UP = 10
-"""Rows after which asking on is a waste if none of these could be used at its first try."""
+"""Answers after which asking on is a waste if none of them could be used."""
 
 
 class Sieve(Protocol):
@@ -85,16 +86,16 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Refused:
-    """A row that is refused by itself, whatever the others are.
+    """A first try at a row that is refused by itself, whatever the others are.
 
     Attributes:
         row: The row.
-        answer: What was answered first; None if nobody was asked.
-        filtered: Whether the sieve refused it.
+        answer: The answer that it is made from.
+        filtered: Whether the sieve refused it, or its new label.
     """
 
     row: SyntheticRow
-    answer: str | None
+    answer: Completion
     filtered: bool
 
 
@@ -122,7 +123,10 @@ class Rows:
         self._standing: dict[int, _Candidate] = {}
         self._given_up: set[int] = set()
         self._settled = self._kept = 0
-        self._unusable: dict[Slot, _Refused] = {}
+        self._unusable: dict[int, _Refused] = {}
+        self._useless: set[str] = set()
+        """The answers that the first rows were made from at their first tries, as long as none can be used."""
+        self._n_useless = 0
 
     def make(self) -> Draw:
         """Return the rows, which depend on the arguments and the answers alone, and not on the order of the answers.
@@ -158,13 +162,15 @@ class Rows:
         """Ask what is to be asked next for a slot, or make its row."""
         while talk.complete:
             answers = talk.so_far()
-            requests = ask_next(self._augmenter.talk(slot), answers)
-            if not requests or self._client is None:
+            step = resume(self._augmenter.talk(slot), answers)
+            if isinstance(step, Ended):
                 self._talks.pop(slot, None)
-                self._take(slot, conclude(self._augmenter.talk(slot), answers), answers)
+                self._take(slot, step.found, answers)
                 return
+            if self._client is None:
+                raise AugmentError("the augmenter asks a language model, and the config names none; set its llm")
             self._talks[slot] = talk
-            for request in requests:
+            for request in step:
                 talk.answers.append(self._ask(self._client, slot, len(talk.answers), request))
 
     def _ask(self, client: Client, slot: Slot, position: int, request: Request) -> Completion | None:
@@ -182,8 +188,10 @@ class Rows:
         judged = None if self._sieve is None or not row.kept else self._sieve.judge(row)
         if judged is not None:
             row = replace(row, reason=judged)
-        if row.reason is not None and slot.row < _ENOUGH_TO_GIVE_UP:
-            self._unusable[slot] = _Refused(row, answers[0].text if answers else None, judged is not None)
+        if row.reason is not None and slot.attempt == 0 and answers:
+            blamed = next((answer for answer in answers if answer.key == row.request_key), answers[0])
+            self._unusable[slot.row] = _Refused(row, blamed, judged is not None or row.reason == OTHERWISE)
+            self._give_up_early()
         elif row.kept and self._sieve is not None:
             row = replace(row, reason=self._sieve.compare(row))
         self._made[slot] = row
@@ -193,11 +201,18 @@ class Rows:
                 self._sieve.wait(row)
         else:
             self._try_again(slot)
-            # By the first rows, not by the answers that came first, so that a replay in another order ends alike.
-            first = [self._unusable.get(Slot(number, 0)) for number in range(_ENOUGH_TO_GIVE_UP)]
-            if slot.attempt == 0 and all(one is not None and one.answer is not None for one in first):
-                self._fail(_ENOUGH_TO_GIVE_UP)
         self._settle()
+
+    def _give_up_early(self) -> None:
+        """Fail once enough answers are useless: those of the first rows, not those that came first.
+
+        So a replay in another order ends alike. Several rows may be made from one answer.
+        """
+        while (refused := self._unusable.get(self._n_useless)) is not None:
+            self._useless.add(refused.answer.key)
+            self._n_useless += 1
+            if len(self._useless) == _ENOUGH_TO_GIVE_UP:
+                self._fail(_ENOUGH_TO_GIVE_UP)
 
     def _try_again(self, slot: Slot) -> None:
         if slot.attempt + 1 < self._augmenter.attempts:
@@ -227,10 +242,9 @@ class Rows:
             self._fail(len(self._made))
 
     def _fail(self, count: int) -> NoReturn:
-        # Of later tries some may not have come yet.
-        slots = [slot for slot in sorted(self._unusable) if slot.attempt == 0]
-        first = [self._unusable[slot] for slot in slots if self._unusable[slot].answer is not None]
-        shown = [f"  {(one.answer or '')[:_SHOWN_CHARACTERS]!r} ({one.row.reason})" for one in first[:_SHOWN_ANSWERS]]
+        first = [self._unusable[row] for row in sorted(self._unusable)]
+        told = {one.answer.key: f"  {one.answer.text[:_SHOWN_CHARACTERS]!r} ({one.row.reason})" for one in first}
+        shown = list(told.values())[:_SHOWN_ANSWERS]
         if all(one.row.reason == "cut off" for one in first):
             advice = "raise the augmenter's max_tokens"
         elif all(one.filtered for one in first):

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from hypermix.augment import custom
-from hypermix.augment.base import AUGMENTERS, Material
+from hypermix.augment.base import AUGMENTERS, Material, Offline
+from hypermix.augment.custom import Checked
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.errors import AugmentError
 from hypermix.plugins import find_plugin, load_plugin, plugin_names, plugin_version
-from hypermix.records import Example, Task
+from hypermix.records import Example, SyntheticRow, Task
 from tests.unit.augment.playing import make_rows
 from tests.unit.config.conftest import RAW, mistakes, set_key
 from tests.unit.extending import install
@@ -103,3 +104,35 @@ def test_an_unknown_one_is_a_mistake_of_the_config(site: Path) -> None:
 def test_without_packages_none_is_known() -> None:
     (line,) = mistakes(own(RAW, name="hello"))
     assert line.endswith("known: none yet")
+
+
+def row_of(**changes: Any) -> SyntheticRow:
+    given = {"index": 0, "text": "fine", "label": "pos", "soft_label": (0.0, 1.0), "label_source": "mine"}
+    return SyntheticRow(
+        **{**given, "label_mass": 1.0, "source_ids": (), "request_key": None, "reason": None, **changes}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"soft_label": None}, "the soft label None, it must hold 2 probabilities"),
+        ({"soft_label": (1.0,)}, "it must hold 2 probabilities in label order"),
+        ({"soft_label": (0.7, 0.7)}, "must sum to 1"),
+        ({"label": "other"}, "the label 'other', it must be one of ['neg', 'pos']"),
+        ({"index": 3}, "the index 3"),
+        ({"label_source": None}, "the label source None"),
+    ],
+)
+def test_rows_of_a_package_are_checked(changes: dict[str, Any], told: str) -> None:
+    checked = Checked(Offline(1, 1, lambda slot: row_of(**changes)), "hello", ["neg", "pos"])
+    with pytest.raises(AugmentError) as error:
+        make_rows(checked)
+    assert "the augmenter 'hello' made row 0 with" in str(error.value)
+    assert told in str(error.value)
+
+
+def test_texts_of_a_package_can_be_written() -> None:
+    (row,) = make_rows(Checked(Offline(1, 1, lambda slot: row_of(text="half \ud83d")), "hello", ["neg", "pos"]))
+    assert row.text == "half ?"
+    assert make_rows(Checked(Offline(1, 1, lambda slot: row_of(text=None, reason="none")), "hello", ["neg"]))

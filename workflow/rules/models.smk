@@ -42,4 +42,4 @@ def classifier_files(wildcards):
 
 def embedder_files():
     """Name the files of the encoder that measures synthetic rows."""
-    return model_files(CONFIG.quality.model)
+    return encoder_files(CONFIG.quality.model)

@@ -22,6 +22,9 @@ from sklearn.model_selection import StratifiedKFold
 from hypermix.augment.quality.words import Words
 
 FOLDS = 5
+LEAST_KNOWN = 20
+"""The least real rows to learn from, and the least to be tried on, with which it means something."""
+
 _LONGEST = 256  # words of a text that count
 _LEAST_ROWS = 2  # that a word or a pair of words must stand in
 _MOST_FEATURES = 1 << 17  # the commonest: each label has a weight for every one
@@ -35,7 +38,7 @@ class Judgment:
 
     Attributes:
         labels: The label that it gives each synthetic row.
-        accuracy: The share of test rows that it gets right; None without test rows.
+        accuracy: The share of test rows that it gets right; None with too few of them.
     """
 
     labels: list[str]
@@ -51,17 +54,19 @@ def judge(words: Words, train: Sequence[str], test: Sequence[str]) -> Judgment |
         test: The labels of the test rows.
 
     Returns:
-        What it says; None if train has fewer than two labels.
+        What it says; None if train has fewer than two labels, or too few rows or words to learn from.
     """
-    if len(set(train)) < 2:
+    if len(set(train)) < 2 or len(train) < LEAST_KNOWN:
         return None
     features = weigh(words.cut(_LONGEST), len(train))
+    if not features.shape[1]:
+        return None
     penalty = 1 / (_STRENGTH * len(train))
     model = SGDClassifier(loss="log_loss", alpha=penalty, max_iter=_PASSES, tol=None, random_state=0)
     found = model.fit(features[: len(train)], np.asarray(train, dtype=object))
     told = [str(label) for label in found.predict(features[len(train) :])]
     right = [ours == theirs for ours, theirs in zip(told, test, strict=False)]
-    return Judgment(told[len(test) :], sum(right) / len(right) if right else None)
+    return Judgment(told[len(test) :], sum(right) / len(right) if len(right) >= LEAST_KNOWN else None)
 
 
 def tell_apart(words: Words, n_synthetic: int, seed: int) -> float | None:
@@ -73,12 +78,15 @@ def tell_apart(words: Words, n_synthetic: int, seed: int) -> float | None:
         seed: Of the folds, at most 32 bits.
 
     Returns:
-        The area under the ROC curve, the mean over the folds of a cross-validation; None if there are too few rows.
+        The area under the ROC curve, the mean over the folds of a cross-validation; None if there are too few rows, or
+        no word stands in two of them.
     """
     kinds = np.arange(len(words)) < n_synthetic
     if min(n_synthetic, len(words) - n_synthetic) < FOLDS:
         return None
     features = weigh(words.cut(_LONGEST), len(words))
+    if not features.shape[1]:
+        return None
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(kinds, kinds)
     areas = []
     for learned, tested in folds:
@@ -89,17 +97,19 @@ def tell_apart(words: Words, n_synthetic: int, seed: int) -> float | None:
 
 
 def weigh(words: Words, n_known: int) -> sparse.csr_matrix:
-    """Return the TF-IDF of words and pairs of words of each text.
+    """Return the TF-IDF of words and pairs of words of each text, without a column if there are no common ones.
 
     Args:
         words: The texts.
         n_known: How many of the first of them tell which words there are and how common they are.
     """
     parts = [_counts(*words.ngrams(n), len(words), n_known) for n in (1, 2)]
-    counted = sparse.hstack(parts, format="csr", dtype=np.float32)
+    counted: sparse.csr_matrix = sparse.hstack(parts, format="csr", dtype=np.float32)
     if counted.shape[1] > _MOST_FEATURES:
         common = np.argsort(-np.bincount(counted.indices, minlength=counted.shape[1]), kind="stable")
         counted = counted[:, np.sort(common[:_MOST_FEATURES])]
+    if not counted.shape[1]:
+        return counted
     model = TfidfTransformer(sublinear_tf=True).fit(counted[:n_known])
     found: sparse.csr_matrix = model.transform(counted, copy=False)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
@@ -35,13 +34,6 @@ def distinct(words: Words, n: int) -> float | None:
     """Return how many of all runs of n words are different ones, 0 to 1 (Li et al. 2016); None without a run."""
     names, _ = words.ngrams(n)
     return len(np.unique(names)) / len(names) if len(names) else None
-
-
-def repeats(words: Words) -> float:
-    """Return the share of rows whose words are those of an earlier row."""
-    codes, offsets = words.codes, words.offsets.tolist()
-    rows = {codes[start:stop].tobytes() for start, stop in pairwise(offsets)}
-    return 1 - len(rows) / len(words)
 
 
 def mean_length(words: Words) -> float:

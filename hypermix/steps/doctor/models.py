@@ -295,7 +295,9 @@ def _check_source(config: Config, asked: Asked, augmenter: str, takes: Abilities
         worded = Task(task["text_type"], task["label_type"], dict(sorted(words.items())))
         try:
             material = Material([], worded, 0, takes)
-            built = AUGMENTERS.get(settings["method"])(settings, material)
+            # One that asks nobody itself has nothing to check but its relabeling.
+            asks = getattr(config.augmenters[augmenter], "llm", None) is not None
+            built = AUGMENTERS.get(settings["method"] if asks else "none")(settings, material)
             if settings.get("relabel") is not None:
                 relabel(built, settings["relabel"], material, _no_label)
         except AugmentError as error:

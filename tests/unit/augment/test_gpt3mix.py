@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypermix.augment.base import Augmenter, Material, Slot
-from hypermix.augment.gpt3mix import MOST_LETTERS, build_gpt3mix, name_source
+from hypermix.augment.form import MOST_LETTERS
+from hypermix.augment.gpt3mix import build_gpt3mix, name_source
 from hypermix.augment.prompt import render_prompt
 from hypermix.augment.source import MOST_FOLLOWED
 from hypermix.errors import AugmentError

@@ -151,7 +151,7 @@ def test_shares_of_two_labels_add_up(form: str) -> None:
     assert abs(mean - 85.7) < 1.5  # of 0.5 + 0.5 Beta(5, 2)
 
 
-@pytest.mark.parametrize(("beta", "share"), [(0.0, 50), (0.04, 50), (0.06, 55), (0.5, 75), (0.94, 95), (1.0, 100)])
+@pytest.mark.parametrize(("beta", "share"), [(0.0, 50), (0.04, 50), (0.06, 55), (0.5, 75), (0.94, 95), (1.0, 95)])
 def test_shares_are_rounded_to_five(beta: float, share: int) -> None:
     assert mixing_share(beta) == share
 
@@ -234,3 +234,20 @@ def test_a_translation_that_fails_ends_there(reply: Completion, reason: str) -> 
     found, prompts = translate(CHAT_FORM, reply)
     assert found == Translated(None, "1", reason)
     assert len(prompts) == 1
+
+
+def test_questions_that_would_be_answered_alike_are_not_asked() -> None:
+    with pytest.raises(AugmentError, match="multiplier may be up to 2, it is 3; lower it or raise the temperature"):
+        build("cotam", multiplier=3)
+    assert build("cotam", multiplier=3, temperature=0.5).n_rows == 3 * len(EXAMPLES)
+    assert build("cotam", multiplier=2).n_rows == 2 * len(EXAMPLES)
+
+
+def test_by_default_every_row_is_paraphrased() -> None:
+    for multiplier in (1, 2.5, 9):
+        augmenter = build("paraphrase", multiplier=multiplier)
+        sources = {
+            talk(augmenter, Slot(row, 0), lambda request: " a\n2. b\n3. c\n4. d\n5. e\n6. f")[0].source_ids
+            for row in range(augmenter.n_rows)
+        }
+        assert len(sources) == len(EXAMPLES)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypermix.augment.parse import Parsed, Place, parse_line, parse_object
-from hypermix.augment.prompt import join_lines, render_item
+from hypermix.augment.prompt import render_item
 from hypermix.records import Example, Task
+from hypermix.templates import one_line
 from tests.unit.augment.speaker import SENTIMENT
 
 STEADY = settings(deadline=None, derandomize=True, max_examples=200)
@@ -248,7 +249,7 @@ def test_any_text_survives_the_chat_form(text: str, label: str, ascii_only: bool
     word = SENTIMENT.words[label]
     content = json.dumps({"text": text, "label": word}, ensure_ascii=ascii_only)
     parsed = parse_object(content, SENTIMENT)
-    kept = join_lines(text).strip()
+    kept = one_line(text).strip()
 
     assert parsed.label == label
     assert parsed.text == (kept.encode("utf-8", "replace").decode() or None)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from hypermix.augment.prompt import STOP, join_lines, open_label, render_item, render_prompt, show_word
+from hypermix.augment.prompt import STOP, open_label, render_item, render_prompt, show_word
 from hypermix.records import Example, Task
+from hypermix.templates import one_line
 from tests.unit.augment.speaker import SENTIMENT
 
 NEWS = Task("News Headline", "CLASSIFICATION", {"Business": "business", "Sci/Tech": "Technology", "World": "WORLD"})
@@ -108,4 +109,4 @@ def test_words_are_shown_as_in_items() -> None:
 
 @pytest.mark.parametrize(("text", "line"), [("", ""), ("a", "a"), ("a\n\nb\n", "a  b"), ("a\r\nb\u2029c", "a b c")])
 def test_lines_are_joined(text: str, line: str) -> None:
-    assert join_lines(text) == line
+    assert one_line(text) == line

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypermix.augment.prompt import join_lines
 from hypermix.augment.reader import (
-    SLOW,
+    UNLIKE_SCHEMA,
     LineReader,
     NumberedReader,
     ObjectReader,
@@ -18,7 +16,9 @@ from hypermix.augment.reader import (
     StepReader,
     unquote,
 )
+from hypermix.errors import AugmentError
 from hypermix.records import Example, Task
+from hypermix.templates import one_line
 
 TASK = Task("review", "sentiment", {"neg": "negative", "pos": "positive"})
 PATTERN = r"(?P<text>.*)\(\s*Sentiment\s*:(?P<label>[^()]*)\)"
@@ -47,12 +47,13 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
 def written(text: str) -> str:
-    return join_lines(text).strip()
+    return one_line(text).strip()
 
 
 def speakable(text: str) -> bool:
     """Whether a text has any words, and no quotes around all of it, which a model would have put there itself."""
-    return bool(written(text)) and unquote(written(text)) == written(text) and "</think>" not in text
+    said = written(text)
+    return bool(said) and unquote(said) == said and not any(part in text for part in ("</think>", "<think>", "```"))
 
 
 @pytest.mark.parametrize("kind", LABELLESS)
@@ -160,11 +161,10 @@ def test_lines_that_do_not_fit_are_told_or_left_out(answer: str, reason: str | N
     assert [item.reason for item in PatternReader(TASK, PATTERN).read(answer, "")] == ([reason] if reason else [])
 
 
-def test_a_pattern_without_end_is_given_up() -> None:
-    started = time.perf_counter()
-    (item,) = PatternReader(TASK, r"(?P<text>(a|aa)+)+$(?P<label>x)").read("a" * 60 + "!", "")
-    assert item.reason == SLOW
-    assert time.perf_counter() - started < 60.0  # without a bound it takes years
+def test_a_pattern_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypermix.augment.reader._PATTERN_SECONDS", 0.2)  # without a bound it takes years
+    with pytest.raises(AugmentError, match=r"takes longer than 0\.2 seconds on an answer; write it"):
+        PatternReader(TASK, r"(?P<text>(a|aa)+)+$(?P<label>x)").read("a" * 60 + "!", "")
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,71 @@ def test_a_pattern_without_end_is_given_up() -> None:
 )
 def test_quotes_around_a_whole_line_are_taken_away(answer: str, text: str) -> None:
     assert [item.text for item in LineReader().read(answer, "")] == [text]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("<think>\nOkay, the user wants", None),
+        ("<think>short</think>\na fine film", "a fine film"),
+        ("```\na fine film\n```", "a fine film"),
+        ("```text\na fine film\n```", "a fine film"),
+        ("Sure! Here is one:\n\na fine film", "a fine film"),
+        ("Sure! Here is one:", "Sure! Here is one:"),
+        ("one thing is sure: it is fine", "one thing is sure: it is fine"),
+    ],
+)
+def test_what_a_chat_puts_around_a_text_is_no_text(answer: str, text: str | None) -> None:
+    assert [item.text for item in LineReader().read(answer, "")] == ([text] if text else [])
+
+
+def test_a_line_of_a_text_that_goes_on_may_end_with_a_colon() -> None:
+    (item,) = LineReader().read(" a list of faults:\nnone", "Write: ")
+    assert item.text == "a list of faults:"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        'a good film." The movie review in negative sentiment is: "a bad film."',
+        'a good film." The movie  review in positive sentiment is: "so is this',
+        'a good film."',
+    ],
+)
+def test_the_prompts_own_words_end_a_quotation(answer: str) -> None:
+    prompt = 'The movie review in positive sentiment is: "fine"\nThe movie review in positive sentiment is: "'
+    (item,) = LineReader(quoted=True).read(answer, prompt)
+    assert item.text == "a good film."
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "minLength": 5}, "stars": {"type": "integer", "maximum": 5}},
+    "required": ["text", "stars"],
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('{"text": "a fine film", "stars": 4}', None),
+        ('{"text": "a fine film", "stars": "4"}', UNLIKE_SCHEMA),
+        ('{"text": "a fine film", "stars": 6}', UNLIKE_SCHEMA),
+        ('{"text": "a fine film"}', UNLIKE_SCHEMA),
+        ('{"text": "meh", "stars": 1}', UNLIKE_SCHEMA),
+    ],
+)
+def test_an_object_must_fit_the_users_schema(answer: str, reason: str | None) -> None:
+    (item,) = ObjectReader(TASK, given=SCHEMA).read(f"Here: {answer}", "")
+    assert item.reason == reason
+
+
+def test_the_schema_of_an_answer_names_the_keys_and_the_label_words() -> None:
+    one = ObjectReader(TASK, "review", "mood").schema(1)
+    assert one["properties"] == {
+        "review": {"type": "string"},
+        "mood": {"type": "string", "enum": ["Negative", "Positive"]},
+    }
+    assert ObjectReader(TASK).schema(3)["properties"]["items"]["items"]["required"] == ["text"]
+    assert ObjectReader(TASK, given=SCHEMA).schema(1) == SCHEMA
+    assert LineReader().schema(1) is None

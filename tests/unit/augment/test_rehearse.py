@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from hypermix.augment import control, gpt3mix
 from hypermix.augment.base import AUGMENTERS, Material, Slot
-from hypermix.augment.prompt import join_lines
 from hypermix.records import Abilities, Choice, Completion, Example, Task
+from hypermix.templates import one_line
 from tests.unit.augment.playing import harvest, plan
 
 TASK = Task("movie review", "sentiment", {"n": "negative", "p": "positive"})
@@ -20,12 +20,12 @@ FORMS = [Abilities(), Abilities(chat=True, structured=True)]
 
 
 @pytest.mark.parametrize("abilities", FORMS, ids=["completions", "chat"])
-@given(text=st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: join_lines(text).strip()))
+@given(text=st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: one_line(text).strip()))
 def test_rehearsed_answer_makes_its_row(abilities: Abilities, text: str) -> None:
     augmenter = AUGMENTERS.get("gpt3mix")(SETTINGS, Material(EXAMPLES, TASK, 1, abilities))
     answer = Completion("k", (Choice(augmenter.rehearse(Example("x", text, "p"), 0), "stop", ()),))
     row = harvest(augmenter, Slot(0, 0), [answer])
-    assert (row.text, row.label, row.reason) == (join_lines(text).strip(), "p", None)
+    assert (row.text, row.label, row.reason) == (one_line(text).strip(), "p", None)
 
 
 @pytest.mark.parametrize(

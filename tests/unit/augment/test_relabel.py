@@ -10,8 +10,9 @@ import pytest
 from hypermix.augment.base import Augmenter, Material, Slot
 from hypermix.augment.control import duplicate  # noqa: F401 - registers the controls
 from hypermix.augment.dialogue import Dialogue
+from hypermix.augment.form import MOST_LETTERS
 from hypermix.augment.gpt3mix import build_gpt3mix
-from hypermix.augment.relabel import MOST_LETTERS, name_scored, relabel
+from hypermix.augment.relabel import name_scored, relabel
 from hypermix.config.filter import Relabel
 from hypermix.errors import AugmentError
 from hypermix.records import CHAT, COMPLETIONS, Abilities, Example, Request, SyntheticRow, Task

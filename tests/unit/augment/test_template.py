@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from hypermix.augment.base import Augmenter, Material, Slot
 from hypermix.augment.gpt3mix import build_gpt3mix
-from hypermix.augment.prompt import join_lines
 from hypermix.config.augmenter import Gpt3Mix
 from hypermix.errors import AugmentError
 from hypermix.records import Abilities, Example, Task
+from hypermix.templates import one_line
 from tests.unit.augment.playing import harvest, plan
 from tests.unit.augment.talking import CHAT_FORM, EXAMPLES, TASK, answered, build, said, talk
 
@@ -54,7 +54,7 @@ def test_a_template_makes_the_hard_rows_of_gpt3mix(text: str, word: str) -> None
     mix, same = pair(2)
     answer = answered(f" {text} (Sentiment: {word})")
     row, other = (harvest(augmenter, Slot(3, 1), [answer]) for augmenter in (mix, same))
-    if row.kept and row.text == join_lines(row.text or ""):  # a template's texts are one line
+    if row.kept and row.text == one_line(row.text or ""):  # a template's texts are one line
         assert other == row
     assert row.kept == other.kept or "\n" in text
 
@@ -130,7 +130,7 @@ def test_an_answer_ends_at_the_stop_that_an_endpoint_does_not_take() -> None:
 @pytest.mark.parametrize("text", ["{{ 7 * 7 }}", "{% endfor %}", "(Sentiment: Positive)", "日本\n語", "م (x) [y]"])
 def test_texts_of_rows_are_no_part_of_the_template(text: str) -> None:
     augmenter = build("template", template=ONE, rows=[Example("x", text, "pos")], examples=1)
-    assert said(plan(augmenter, Slot(0, 0))[0]).partition(": ")[2] == f"{join_lines(text)}; "
+    assert said(plan(augmenter, Slot(0, 0))[0]).partition(": ")[2] == f"{one_line(text)}; "
 
 
 def test_labels_with_one_word_are_refused() -> None:

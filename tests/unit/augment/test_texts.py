@@ -16,8 +16,8 @@ from tests.unit.augment.talking import CHAT_FORM, EXAMPLES, FORMS, KINDS, answer
 SETTINGS: dict[str, dict[str, Any]] = {
     "attributed": {},
     "conditional": {},
-    "cotam": {},
-    "paraphrase": {},
+    "cotam": {"temperature": 0.7},
+    "paraphrase": {"per_call": 6},
     "promptmix": {},
     "template": {"template": "{{ count }} {{ label.word }}", "parse": "numbered", "per_call": 3},
 }
@@ -94,7 +94,7 @@ def test_prompts_have_no_loose_ends(method: str, form: str) -> None:
 
 def test_what_an_endpoint_does_not_take_is_left_out() -> None:
     takes = Abilities(seed=False, sampling=False, penalties=False, stop=False, max_tokens="max_completion_tokens")
-    (request,) = plan(build("paraphrase", takes), Slot(0, 0))
+    (request,) = plan(build("paraphrase", takes, per_call=6), Slot(0, 0))
     assert request.body.keys() == {"prompt", "max_completion_tokens"}
     assert request.body["max_completion_tokens"] == 600  # six texts of a hundred
 
@@ -139,7 +139,7 @@ def test_a_row_takes_another_part_at_each_try() -> None:
         (answered(" one\n2. two\n3. thr", "length"), [None, None, "cut off"]),
         (answered(" one\n2. two\n3. three\n", "length"), [None, None, None]),
         (answered(" one\n2. two\n3. three"), [None, None, None]),
-        (answered(" one\n2. two", "content_filter"), [None, None, "filtered"]),
+        (answered(" one\n2. two", "content_filter"), [None, "filtered", "filtered"]),
         (answered("I cannot", "refusal"), ["refused"] * 3),
         (answered(""), ["no item"] * 3),
     ],
@@ -157,6 +157,31 @@ def test_a_line_that_was_cut_is_not_used() -> None:
     augmenter = build("conditional")
     assert harvest(augmenter, Slot(0, 0), [answered("a fine fi", "length")]).reason == "cut off"
     assert harvest(augmenter, Slot(0, 0), [answered('a fine film" and', "length")]).text == "a fine film"
+
+
+def test_a_text_that_a_content_filter_cut_is_not_used() -> None:
+    augmenter = build("conditional", CHAT_FORM)
+    assert harvest(augmenter, Slot(0, 0), [answered("a fine fi", "content_filter")]).reason == "filtered"
+    numbered = build("paraphrase", per_call=2)
+    assert harvest(numbered, Slot(0, 0), [answered(" one\n2. tw", "content_filter")]).text == "one"
+    assert harvest(numbered, Slot(1, 0), [answered(" one\n2. tw", "content_filter")]).reason == "filtered"
+
+
+def test_an_endpoint_that_takes_a_schema_gets_that_of_the_answer() -> None:
+    settings = {"template": "{{ count }}", "parse": "json", "label": "written"}
+    (request,) = plan(build("template", Abilities(chat=True, structured=True), **settings), Slot(0, 0))
+    schema = request.body["response_format"]["json_schema"]["schema"]
+    assert [*schema["properties"]] == ["text", "label"]
+    (request,) = plan(build("template", CHAT_FORM, **settings), Slot(0, 0))
+    assert "response_format" not in request.body
+
+
+@pytest.mark.parametrize("method", ["conditional", "template"])
+def test_too_few_rows_are_told_before_anything_is_asked(method: str) -> None:
+    rows = [row for row in EXAMPLES if row.label != "pos"] + [EXAMPLES[2]]
+    more = {"template": "{{ label.word }}", "examples_of": "asked"} if method == "template" else {}
+    with pytest.raises(AugmentError, match="2 examples needs as many rows of the label 'pos', the subsample has 1"):
+        build(method, rows=rows, examples=2, **more)
 
 
 # The most probable of several.

@@ -83,9 +83,11 @@ def test_a_model_in_the_home_folder_is_found(folder: Path, monkeypatch: pytest.M
     raw = set_key(files(), "llms.other.model", "~/../other.gguf")
 
     assert missing(raw) == []
-    assert missing(set_key(raw, "llms.other.model", "~/none.gguf")) == [
-        f"llms.other.model: {folder}/data/none.gguf: no such file"
-    ]
+    assert missing(set_key(raw, "llms.other.model", "~/none.gguf")) == ["llms.other.model: ~/none.gguf: no such file"]
+    mix = {"method": "eda", "relabel": {"by": "classifier", "model": "~/here"}}
+    raw = set_key(set_key(raw, "augmenters.changed", mix), "quality.model", "~/gone")
+    (folder / "data" / "here").mkdir()
+    assert missing(raw) == ["quality.model: ~/gone: no such file"]
 
 
 def test_each_missing_file_is_told_with_the_nearest(folder: Path) -> None:

@@ -370,6 +370,13 @@ def test_offline_asks_nothing(make: Make, server: Listing) -> None:
     assert len(server.looks) == looks
 
 
+@pytest.mark.parametrize("method", ["eda", "contextual"])
+def test_a_method_that_asks_for_labels_alone_is_possible(make: Make, server: Listing, method: str) -> None:
+    mix = {"method": method, "relabel": {"by": "llm", "llm": "near"}}
+    found = examine(make(augmenters={"mix": None, "changed": mix}))
+    assert "augmenter changed: label_source: classify is possible with near" in told(found)
+
+
 def test_only_models_that_are_asked_are_looked_at(make: Make) -> None:
     idle = {"api": "chat", "base_url": "http://127.0.0.1:9/v1", "model": "idle"}
     assert [one.name for one in asked_llms(make(llms={"idle": idle}))] == ["near"]

@@ -274,6 +274,16 @@ def test_relabeling_asks_what_was_told(make: Make, speaker: Speaker, api: str, l
     check_told(chain, speaker, before)
 
 
+def test_a_method_that_asks_nobody_may_be_relabeled(make: Make, speaker: Speaker) -> None:
+    relabel = {"by": "llm", "llm": "near", "labels": "hard", "examples": 1}
+    mix = {"method": "eda", "synonyms": "embedding", "relabel": relabel, "alpha_replace": 0, "alpha_insert": 0}
+    chain = make(draw=(11,), augmenters={"mix": None, "changed": mix})
+    amount = line(forecast(chain.config), "changed").amount.requests
+    rows = len(read_table(chain.drawn(chain.key("changed"))["train"], "train"))
+    assert 0 < amount.low <= rows <= amount.high
+    assert speaker.requests == []
+
+
 def test_refused_rows_are_asked_for_again_as_told(make: Make, speaker: Speaker) -> None:
     # All rows are positive, and only half of them may be.
     mix = {"labels": "hard", "attempts": 3, "filters": {"quota": 1.0}}

@@ -309,3 +309,26 @@ def test_few_rows_are_told_from_the_file_alone(tmp_path: Path, rows: int, few: b
     path = tmp_path / "synthetic.parquet"
     pq.write_table(pa.table({"id": [str(row) for row in range(rows)]}), path)
     assert has_few(path) == few
+
+
+def test_texts_without_words_are_told_apart(study: Study) -> None:
+    marks = [(chr(0x1F600 + number) * 3, LABELS[0]) for number in range(20)]
+    study.write("train", [*DRAWN, marks[0]])
+    study.write("all_test", [*TEST, marks[1]])
+    found = study.measured([*marks, marks[1]])
+    assert found["repeat_rate"] == pytest.approx(1 / 21)
+    assert found["copy_rate"] == pytest.approx(1 / 21)
+    assert found["leak_rate"] == pytest.approx(2 / 21)
+
+
+def test_real_rows_of_a_sorted_train_are_a_sample(study: Study) -> None:
+    study.write("all_train", sorted(TRAIN, key=lambda row: row[1]))
+    real = read_real(study.inputs(), ["a text"] * 200, 1000, 11)
+    first = real.further["label"].iloc[:60]
+    assert 15 < (first == LABELS[0]).sum() < 45
+
+
+def test_a_judge_that_knows_two_rows_says_nothing(study: Study) -> None:
+    study.write("all_train", DRAWN[:2])
+    study.write("train", DRAWN[:2])
+    assert "judge_agreement" not in study.measured(NEW)

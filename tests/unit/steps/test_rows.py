@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypermix.augment.base import Slot
+from hypermix.augment.base import Offline, Slot
 from hypermix.augment.dialogue import Dialogue
 from hypermix.config.filter import Filters
 from hypermix.errors import AugmentError
@@ -159,3 +159,59 @@ def test_only_copies_of_real_rows_are_hopeless() -> None:
     _, *shown, advice = str(caught.value).splitlines()
     assert shown == [f"  {EXAMPLES[0].text!r} (copy of a train row)"] * 3
     assert advice.startswith("loosen the augmenter's filters, or try more examples or another model;")
+
+
+# Giving up.
+
+
+@dataclass
+class Calls:
+    """An augmenter whose rows are parts of shared answers, none of which can be used before a given call."""
+
+    n_rows: int
+    per_call: int
+    usable_from: int
+    attempts: int = 2
+    most_requests: int = 1
+
+    def rehearse(self, example: Example, turn: int) -> str:
+        return example.text
+
+    def talk(self, slot: Slot) -> Dialogue[SyntheticRow]:
+        call = slot.row // self.per_call
+        prompt = f"answer {call} at try {slot.attempt}"
+        (answer,) = yield [Request(COMPLETIONS, {"prompt": prompt}, f"{call}-{slot.attempt}", shared=True)]
+        usable = call >= self.usable_from or slot.attempt > 0
+        return SyntheticRow(
+            slot.row, f"{prompt}, part {slot.row}", "a", None, None, None, (), answer.key, None if usable else "refused"
+        )
+
+
+def test_one_bad_answer_for_many_rows_is_one_bad_answer() -> None:
+    draw = Rows(Calls(24, 12, usable_from=1), None, Shuffled(random.Random(1))).make()  # type: ignore[arg-type]
+    assert [row.index for row in draw.rows if row.kept] == [*range(24)]
+
+
+def test_answers_are_given_up_by_their_number_and_each_is_shown_once() -> None:
+    client = Shuffled(random.Random(1))
+    with pytest.raises(AugmentError) as error:
+        Rows(Calls(600, 3, usable_from=200), None, client).make()  # type: ignore[arg-type]
+    told = str(error.value).split("\n")
+    assert told[0] == "none of 10 answers can be used; the first are"
+    assert [line for line in told if "try 0" in line] == [f"  'answer {call} at try 0' (refused)" for call in range(3)]
+    assert client.asked < 40
+
+
+def test_an_offline_row_is_made_once() -> None:
+    made = []
+    offline = Offline(5, 1, lambda slot: (made.append(slot), row(slot))[1])
+    assert len(Rows(offline, None, None).make().rows) == len(made) == 5
+
+
+def test_an_augmenter_that_asks_needs_somebody_to_ask() -> None:
+    with pytest.raises(AugmentError, match="asks a language model, and the config names none"):
+        Rows(Calls(2, 1, usable_from=0), None, None).make()
+
+
+def row(slot: Slot) -> SyntheticRow:
+    return SyntheticRow(slot.row, f"text {slot.row}", "a", (1.0,), "real", 1.0, (), None, None)

@@ -110,3 +110,17 @@ def test_weights_are_those_of_scikit_learn() -> None:
     # The columns may stand in another order: the products of rows do not depend on it.
     assert found @ found.T == pytest.approx(both @ both.T)
     assert found.shape == both.shape
+
+
+@pytest.mark.parametrize("texts", [["one two", "three four"] * 20, ["😀"] * 60, [f"w{number}" for number in range(80)]])
+def test_too_little_to_learn_from_gives_no_judgment(texts: list[str]) -> None:
+    few = judge(encode_words([*texts[:2], *texts[:4]]), ["good", "bad"], ["good"])
+    assert few is None
+    if texts[0] != "one two":
+        assert tell_apart(encode_words(texts), len(texts) // 2, 1) is None
+
+
+def test_few_test_rows_give_no_accuracy() -> None:
+    found = judge(encode_words([*TRAIN[0], TEST[0][0], *NEW[0]]), TRAIN[1], TEST[1][:1])
+    assert found is not None
+    assert found.accuracy is None

@@ -34,11 +34,6 @@ def test_texts_are_compared_on_as_many_words() -> None:
     assert len(ours.codes) == len(theirs.codes) == len(few.codes)
 
 
-def test_repeats_are_counted_but_for_the_first() -> None:
-    assert surface.repeats(encode_words(["A b.", "a b", "a, b!", "b a"])) == pytest.approx(2 / 4)
-    assert surface.repeats(encode_words(["a b", "b a"])) == 0
-
-
 def test_mean_length_counts_words() -> None:
     assert surface.mean_length(encode_words(["a b c", "", "d"])) == pytest.approx(4 / 3)
 
