@@ -2,7 +2,7 @@
 
     python benchmarks/aggregate_scale.py [--folder DIR] [--seeds 20] [--rows 16] [--labels 4] [--profile]
 
-Writes the artefacts that the stages would have written (60,000 files), runs `hypermix.steps.aggregate` on them in a
+Writes the artefacts that the stages would have written (70,000 files), runs `hypermix.steps.aggregate` on them in a
 process of its own, and prints a Markdown table for docs/benchmarks.md. With --folder the artefacts stay, and what
 is there is used again.
 """
@@ -32,6 +32,7 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.hashing import canonical_json
+from hypermix.report.outputs import file_outputs
 from hypermix.stats import metric
 
 N_TEST = 200
@@ -44,6 +45,7 @@ KINDS = {
     "synthetic": ("augment", False),
     "quality": ("quality", False),
     "receipt": ("receipts", False),
+    "history": ("train", True),
 }
 
 
@@ -135,6 +137,7 @@ class Study:
             "calibration": metric.calibration(true, probabilities),
             "quality": {"measure": list(NAMES), "value": generator.random(len(NAMES))},
             "receipt": self.receipt(key),
+            "history": self.history(generator),
             "synthetic": self.rows(key, generator),
         }
         for kind, columns in made_up.items():
@@ -147,6 +150,13 @@ class Study:
             name: [("local" if str(key["augmenter"]).startswith("mix") else None) if name == "llm" else 1]
             for name in names
         }
+
+    def history(self, generator: np.random.Generator) -> dict[str, list[Any]]:
+        """Make up the moments of a training that was validated after each tenth step."""
+        steps = list(range(10, 110, 10))
+        made_up = {"epoch": [step // 20 + 1 for step in steps], "step": steps, "peak_mb": [500.0] * len(steps)}
+        drawn = {name: generator.random(len(steps)).tolist() for name in tables.schema("history").names}
+        return {**drawn, **made_up}
 
     def rows(self, key: Mapping[str, Any], generator: np.random.Generator) -> dict[str, list[Any]]:
         """Make up synthetic rows of about 20 words."""
@@ -178,6 +188,7 @@ def aggregate_all(config: Config, root: Path) -> dict[str, float]:
     inputs["profile"] = [root / "prepare" / f"dataset={name}" / "profile.parquet" for name in config.datasets]
     outputs = {name: root / "aggregate" / f"{name}.parquet" for name in OUTPUTS}
     outputs |= {"verdict": root / "aggregate" / "verdict.json", "report": root / "aggregate" / "report.html"}
+    outputs |= {name: root / "aggregate" / path for name, path in file_outputs().items()}
     started, used = time.perf_counter(), time.process_time()
     aggregate.run(experiment.aggregate_slice(config), inputs, outputs)
     return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - used}

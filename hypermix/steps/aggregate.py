@@ -17,13 +17,17 @@ from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.files import write_table, write_text
 from hypermix.hashing import file_digest
-from hypermix.report.page import ReportData, render
+from hypermix.report.data import ReportData
+from hypermix.report.files import write_files
+from hypermix.report.page import render
+from hypermix.report.pictures import Gallery
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
 from hypermix.steps.analysis import TABLES, analyze, shared_rows
-from hypermix.steps.artefacts import AUGMENTATION, DRAW, RUN
-from hypermix.steps.costs import join_shared, price_seeds, sum_costs, sum_spending
+from hypermix.steps.costs import join_shared, price_seeds, seed_costs, sum_costs, sum_spending
+from hypermix.steps.curves import learning_curves, read_histories
+from hypermix.steps.inputs import Inputs, read_kind
 from hypermix.steps.notice import tell_notices
 from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
@@ -40,7 +44,7 @@ _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "panda
 
 def run(
     slice_json: str,
-    inputs: Mapping[str, Sequence[Path]],
+    inputs: Inputs,
     outputs: Mapping[str, Path],
     notices: Sequence[str] = (),
 ) -> None:
@@ -49,9 +53,10 @@ def run(
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
         inputs: The files of each kind: ``metrics``, ``confusion``, ``calibration``, ``synthetic``, ``quality``,
-            ``receipt``, ``profile``.
+            ``receipt``, ``profile``, ``history``.
         outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
-            and the tables of `hypermix.steps.analysis`.
+            the tables of `hypermix.steps.analysis`, and the figures and tables that
+            `hypermix.report.outputs.file_outputs` names.
         notices: What a reader of the report must know first, such as what is missing; a sentence each.
 
     Raises:
@@ -61,18 +66,19 @@ def run(
     provenance = read_all(path for kind in _KINDS for path in inputs[kind])
     check_slices(config, provenance)
     baselines, level = experiment.baselines(config), config.report.level
-    runs = _in_order(_read(inputs["metrics"], "metrics", RUN), config)
-    profile = _read(inputs["profile"], "profile", DRAW[:1])
+    runs = _in_order(read_kind(inputs, "metrics"), config)
+    profile = read_kind(inputs, "profile")
     overlaps = shared_rows(config, profile, runs)
     summary = _in_order(summarize(runs, level, overlaps), config)
     bounds = experiment.bounds(config)
     comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds, overlaps), config)
-    further = analyze(runs, inputs, config, overlaps)
+    further = {name: _in_order(frame, config) for name, frame in analyze(runs, inputs, config, overlaps).items()}
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
-    receipts = _read(inputs["receipt"], "receipt", AUGMENTATION)
+    receipts = read_kind(inputs, "receipt")
     paid = join_shared(receipts, config)
-    verdict = judge(asked, told, baselines, config.report.alpha, level, methods, price_seeds(paid))
+    priced = seed_costs(paid)
+    verdict = judge(asked, told, baselines, config.report.alpha, level, methods, price_seeds(priced))
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
     described = {
         "hypermix": __version__,
@@ -86,16 +92,17 @@ def run(
     for name, frame in frames.items():
         write_table(outputs[name], tables.from_columns(name, frame), described)
     for name, frame in further.items():
-        write_table(outputs[name], tables.from_columns(TABLES[name], _in_order(frame, config)), described)
-    quality = _in_order(_read(inputs["quality"], "quality", AUGMENTATION), config)
+        write_table(outputs[name], tables.from_columns(TABLES[name], frame), described)
+    quality = _in_order(read_kind(inputs, "quality"), config)
     write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
     write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    fates = read_fates(inputs["synthetic"])
+    fates = read_fates(inputs)
     data = ReportData(
         **frames,
+        **further,
         spending=sum_spending(paid, config),
         verdict=verdict,
-        synthetic=sample_rows(inputs["synthetic"], config.report.rows, last=baselines),
+        synthetic=sample_rows(inputs, config.report.rows, last=baselines),
         rejected=count_rejected(fates, config),
         n_synthetic_total=len(fates),
         labels=list_labels(provenance),
@@ -110,13 +117,13 @@ def run(
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
         notices=[*notices, *tell_notices(config, provenance, inputs["metrics"], receipts)],
+        bounds=bounds,
+        curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
+        seed_costs=priced,
     )
-    write_text(outputs["report"], render(data))
-
-
-def _read(paths: Sequence[Path], table: str, keys: Sequence[str]) -> pd.DataFrame:
-    """Read the files of a table; of a part of an experiment there may be none yet."""
-    return tables.read(paths, table) if paths else tables.empty(table, keys)
+    gallery = Gallery(data)
+    write_text(outputs["report"], render(data, gallery))
+    write_files(gallery, outputs)
 
 
 def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:

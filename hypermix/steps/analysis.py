@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import pandas as pd
 
-from hypermix import tables
 from hypermix.config import experiment
 from hypermix.config.model import Config
 from hypermix.stats.breakdown import pool_calibration, summarize_classes
@@ -15,6 +13,7 @@ from hypermix.stats.opinion import second_opinions
 from hypermix.stats.ranking import rank_methods
 from hypermix.stats.variance import split_variance
 from hypermix.stats.verdict import METRIC
+from hypermix.steps.inputs import Inputs, read_kind
 
 TABLES: dict[str, str] = {
     "classes": "classes",
@@ -27,7 +26,7 @@ TABLES: dict[str, str] = {
 
 
 def analyze(
-    runs: pd.DataFrame, inputs: Mapping[str, Sequence[Path]], config: Config, overlaps: Mapping[str, float]
+    runs: pd.DataFrame, inputs: Inputs, config: Config, overlaps: Mapping[str, float]
 ) -> dict[str, pd.DataFrame]:
     """Return a frame for each of `TABLES`.
 
@@ -42,8 +41,8 @@ def analyze(
     """
     baselines, level = experiment.baselines(config), config.report.level
     return {
-        "classes": summarize_classes(tables.read(inputs["confusion"], "confusion"), level, overlaps),
-        "calibration": pool_calibration(tables.read(inputs["calibration"], "calibration")),
+        "classes": summarize_classes(read_kind(inputs, "confusion"), level, overlaps),
+        "calibration": pool_calibration(read_kind(inputs, "calibration")),
         "variance": split_variance(runs, level),
         # Thousands of bootstrap samples for each: those of the verdict's metric are enough.
         "opinions": second_opinions(runs, baselines, level, (METRIC,), overlaps),

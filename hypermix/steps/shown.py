@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection
 
 import pandas as pd
 
 from hypermix import tables
+from hypermix.steps.inputs import Inputs, read_kind
 
-_TABLE = "synthetic"
+_KIND = "synthetic"
 
 
-def read_fates(paths: Sequence[Path]) -> pd.DataFrame:
+def read_fates(inputs: Inputs) -> pd.DataFrame:
     """Read whether each row was kept and why not, with its keys.
 
     Raises:
         ArtefactError: If a file cannot be read.
     """
-    return tables.read(paths, _TABLE, ["kept", "reason"])
+    return read_kind(inputs, _KIND, ["kept", "reason"])
 
 
-def sample_rows(paths: Sequence[Path], most: int, last: Collection[str]) -> pd.DataFrame:
+def sample_rows(inputs: Inputs, most: int, last: Collection[str]) -> pd.DataFrame:
     """Read rows at even distances, so that every draw is shown; only the files that have one of them are read.
 
     Args:
-        paths: The files of all augmentations.
+        inputs: The files of all augmentations among them.
         most: How many rows at most.
         last: Augmenters whose rows come after those of the others: copies of real rows say little.
 
@@ -35,7 +35,7 @@ def sample_rows(paths: Sequence[Path], most: int, last: Collection[str]) -> pd.D
     Raises:
         ArtefactError: If a file cannot be read.
     """
-    order = sorted(paths, key=lambda path: tables.path_keys(path)["augmenter"] in last)
+    order = sorted(inputs[_KIND], key=lambda path: tables.path_keys(path)["augmenter"] in last)
     counts = [tables.count_rows(path) for path in order]
     total = sum(counts)
     chosen = range(total) if total <= most else [position * total // most for position in range(most)]
@@ -46,6 +46,6 @@ def sample_rows(paths: Sequence[Path], most: int, last: Collection[str]) -> pd.D
             here.append(chosen[at] - start)
             at += 1
         if here:
-            parts.append(tables.read([path], _TABLE).take(here))
+            parts.append(tables.read([path], _KIND).take(here))
         start += count
-    return pd.concat(parts, ignore_index=True) if parts else tables.read(order[:1], _TABLE).head(0)
+    return pd.concat(parts, ignore_index=True) if parts else read_kind({_KIND: order[:1]}, _KIND).head(0)

@@ -5,28 +5,15 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
+from hypermix.steps.artefacts import AGGREGATE_OUTPUTS, input_paths
 from hypermix.steps.partial import tell_failure, word_command
-
-# What second looks at the runs make.
-OPINIONS = ["classes", "calibration", "variance", "opinions", "ranks"]
 
 
 rule aggregate:
     input:
-        metrics=all_of(artefact("evaluate", RUN, "metrics")),
-        confusion=all_of(artefact("confusion", RUN, "confusion")),
-        calibration=all_of(artefact("calibration", RUN, "calibration")),
-        synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
-        quality=all_of(artefact("quality", AUGMENTATION, "quality")),
-        receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
-        profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
+        **{kind: all_of(f"{RESULTS}/{path}") for kind, path in input_paths().items()},
     output:
-        **{
-            name: f"{RESULTS}/aggregate/{name}.parquet"
-            for name in ["runs", "summary", "comparisons", "costs", "quality", *OPINIONS]
-        },
-        verdict=f"{RESULTS}/aggregate/verdict.json",
-        report=f"{RESULTS}/aggregate/report.html",
+        **{name: aggregate_output(name, path) for name, path in AGGREGATE_OUTPUTS.items()},
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:

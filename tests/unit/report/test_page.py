@@ -18,6 +18,7 @@ from tests.report_data import (
     make_profile,
     make_report,
     make_runs,
+    make_study,
     make_summary,
     make_synthetic,
     make_verdict,
@@ -144,7 +145,7 @@ def test_hostile_text_makes_no_element(html: str, elements: Elements) -> None:
     assert "<img" not in html
     assert HOSTILE not in html
     assert len(elements.named("script")) == 2
-    assert json.loads(elements.contents("script")[0])[0]["text"] == HOSTILE
+    assert json.loads(elements.contents("script")[0])["text"][0] == HOSTILE
 
 
 def test_hostile_names_are_escaped() -> None:
@@ -310,3 +311,32 @@ def test_data_escape_hostile_names() -> None:
 def test_no_profile_is_told() -> None:
     report = make_report(profile=make_report().profile.iloc[:0], words=[], warnings={})
     assert "No profile of the data is at hand." in render(report)
+
+
+def test_a_report_of_a_thousand_runs_stays_small() -> None:
+    names = ["none", "duplicate", *(f"a-method-with-a-long-name-{index:02d}" for index in range(10))]
+    study = make_study(names, ["16s", "64s"], range(1, 22))
+    assert len(study.runs) >= 1000
+    assert len(render(study).encode()) < 3_000_000
+
+
+def test_texts_of_many_long_rows_are_cut() -> None:
+    synthetic = make_synthetic(2000).assign(text="long " * 2000)
+    html = render(make_report(synthetic=synthetic))
+    assert len(html.encode()) < 3_000_000
+    rows = json.loads(Elements(html).contents("script")[0])
+    assert set(rows["length"]) == {10_000}
+    assert set(map(len, rows["text"])) == {500}
+
+
+def test_every_section_of_second_looks_is_there(html: str) -> None:
+    for heading in ("Classes", "Where the spread comes from", "Calibration", "Second opinions"):
+        assert f"<summary>{heading}</summary>" in html
+    assert "Across datasets" not in html
+
+
+def test_several_datasets_have_ranks() -> None:
+    runs = make_runs(datasets=["rt", "ag"])
+    html = render(make_report(runs=runs, summary=make_summary(runs), comparisons=make_comparisons(runs)))
+    assert "Across datasets" in html
+    assert "over 2 datasets; 1 is best" in html

@@ -11,7 +11,7 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
-from hypermix.steps.analysis import TABLES as SECOND_LOOKS
+from hypermix.steps.artefacts import AGGREGATE_OUTPUTS
 from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
 
@@ -19,7 +19,6 @@ SPLITS = ("train", "validation", "test")
 DRAW = ("dataset", "subsample", "data_seed")
 AUGMENTATION = (*DRAW, "augmenter", "trial")
 RUN = (*DRAW, "augmenter", "classifier", "trial")
-AGGREGATED = ("runs", "summary", "comparisons", "costs", "quality", *SECOND_LOOKS)
 LLM = {"api": "embedded", "model": "package:gemma3-270m", "context": CONTEXT}
 MIX = {"method": "gpt3mix", "llm": "local", "examples": 3, "max_tokens": 40, "temperature": 0.0}
 
@@ -96,9 +95,7 @@ class Chain:
         return {"metrics": self.metrics(key), **further}
 
     def aggregated(self) -> dict[str, Path]:
-        names = {name: f"{name}.parquet" for name in AGGREGATED}
-        names |= {"verdict": "verdict.json", "report": "report.html"}
-        return {name: self.results / "aggregate" / file for name, file in names.items()}
+        return {name: self.results / "aggregate" / file for name, file in AGGREGATE_OUTPUTS.items()}
 
     def prepare(self, dataset: str = "toy") -> dict[str, Path]:
         outputs = {**self.prepared({"dataset": dataset}), "profile": self.profile(dataset)}
@@ -152,6 +149,7 @@ class Chain:
             "quality": [self.measured(key) for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
             "profile": [self.profile(dataset) for dataset in self.config.datasets],
+            "history": [self.trained(key)["history"] for key in self.runs],
         }
         aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
         return self.aggregated()
