@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -56,13 +57,12 @@ def price_seeds(paid: pd.DataFrame) -> dict[tuple[str, str, str], float]:
         Dollars by dataset, subsample and augmenter, answers that were stored already among them; where a price is
         unknown there is none.
     """
-    seeds = paid.groupby(_DRAW, sort=True)["usd"].agg(lambda usd: usd.sum(skipna=False))
-    found = {}
-    for key, usd in seeds.groupby(level=["dataset", "subsample", "augmenter"]):
-        dataset, subsample, augmenter = map(str, key) if isinstance(key, tuple) else ("", "", "")
-        if usd.notna().all():
-            found[dataset, subsample, augmenter] = float(usd.mean())
-    return found
+    seeds = paid.groupby(_DRAW, sort=True)["usd"].agg(lambda usd: usd.sum(skipna=False)).reset_index()
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for one in seeds.to_dict("records"):
+        found.setdefault((one["dataset"], one["subsample"], one["augmenter"]), []).append(float(one["usd"]))
+    means = {key: sum(usd) / len(usd) for key, usd in found.items()}
+    return {key: usd for key, usd in means.items() if not math.isnan(usd)}
 
 
 def join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:
