@@ -84,7 +84,7 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
     if threshold <= 0:
         return 1.0
     if len(values) <= EXACT_LIMIT:
-        return _count_all(values, threshold) / 2 ** (len(values) - 1)
+        return _count_all(values, threshold) * smallest_p(len(values))
     return (1 + _count_drawn(values, threshold, seed)) / (1 + MONTE_CARLO_DRAWS)
 
 
@@ -215,7 +215,7 @@ def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8, more: f
     size = min(abs(effect), _LARGE_EFFECT)
 
     def enough(n_pairs: int) -> bool:
-        return smallest_p(n_pairs) <= alpha and _power(n_pairs, size, alpha, more) >= power
+        return smallest_p(n_pairs) <= alpha and paired_power(n_pairs, size, alpha, more) >= power
 
     low, high = 2, 2
     while not enough(high):
@@ -228,7 +228,15 @@ def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8, more: f
     return low
 
 
-def _power(n_pairs: int, effect: float, alpha: float, more: float) -> float:
+def paired_power(n_pairs: int, effect: float, alpha: float = 0.05, more: float = 0.0) -> float:
+    """Return the chance that so many pairs give a p value of at most alpha; see `pairs_needed`.
+
+    Args:
+        n_pairs: How many pairs, at least two, enough for the sign-flip test to reach alpha.
+        effect: The effect size that is assumed to be true, above 0.
+        alpha: The bound for p.
+        more: What overlapping test sets add to the variance; see `hypermix.stats.overlap`.
+    """
     level = alpha
     if more == 0 and n_pairs <= EXACT_LIMIT:
         # Of 2**(n - 1) p values so many are at most alpha; with few pairs the level that is reached is well below it.

@@ -3,8 +3,8 @@
 Of two lists of scores, the first stochastically dominates if each of its quantiles is at least that of the second. Real
 lists seldom are so clear. The violation ratio measures how much is missing: the squared distance of the quantiles where
 the order is broken, as a share of all of it; 0 is dominance, 1 is dominance of the other. Its upper bound with a
-confidence of 95 % is ``eps_min``: below 0.5 the first is almost stochastically better, and below 0.2 by the stricter
-bound whose rate of false claims was found to hold better.
+confidence of 95 % is ``eps_min``: below 0.5 the first is almost stochastically better; 0.2 is a stricter bound that some
+advise.
 
 del Barrio, Cuesta-Albertos and Matran 2018, "An optimal transportation approach for assessing almost stochastic order";
 Dror, Shlomov and Reichart 2019, "Deep dominance: how to properly compare deep neural models"; for the bound of 0.2:

@@ -34,7 +34,7 @@ from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "confusion", "calibration", "synthetic", "quality", "receipt", "profile")
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "confusion", "calibration")
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
 

@@ -48,4 +48,4 @@ def sample_rows(paths: Sequence[Path], most: int, last: Collection[str]) -> pd.D
         if here:
             parts.append(tables.read([path], _TABLE).take(here))
         start += count
-    return pd.concat(parts, ignore_index=True) if parts else tables.read(order[:1], _TABLE)
+    return pd.concat(parts, ignore_index=True) if parts else tables.read(order[:1], _TABLE).head(0)

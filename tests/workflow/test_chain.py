@@ -14,7 +14,7 @@ import pytest
 from hypermix import tables
 from hypermix.files import read_provenance
 from hypermix.report.outputs import FIGURE_NAMES, TABLE_NAMES, file_outputs
-from hypermix.steps.analysis import TABLES as SECOND_LOOKS
+from tests.unit.steps.chain import AGGREGATED
 from tests.workflow.conftest import ROOT, Workspace, make_workspace
 
 N_CELLS = 2 * 3  # data seeds, augmenters
@@ -33,6 +33,8 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
     counts = {
         "train": N_CELLS,
         "evaluate": N_CELLS,
+        "confusion": N_CELLS,
+        "calibration": N_CELLS,
         "augment": N_CELLS,
         "quality": N_CELLS,
         "receipts": N_CELLS,
@@ -45,8 +47,7 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
         assert len(files) == wanted * per_cell, stage
         assert all(read_provenance(file)["slices"] for file in files)
     made = {path.name for path in (results / "aggregate").iterdir()}
-    frames = ("runs", "summary", "comparisons", "costs", "quality", *SECOND_LOOKS)
-    assert made == {f"{name}.parquet" for name in frames} | {"verdict.json", "report.html", "figures", "tables"}
+    assert made == {f"{name}.parquet" for name in AGGREGATED} | {"verdict.json", "report.html", "figures", "tables"}
     assert all((results / "aggregate" / path).is_file() for path in file_outputs().values())
 
 

@@ -1,6 +1,6 @@
 """Simulate studies whose truth is known, and count how often the statistics of the report are right.
 
-    python benchmarks/statistics.py [--studies 4000] [--only size coverage power overlap order]
+    python benchmarks/simulations.py [--studies 4000] [--only size coverage power overlap order]
 
 Prints the Markdown tables of docs/statistics.md. Each simulation has its own seed, so the tables come out again.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hypermix.seeding import child_seed
 from hypermix.stats.bootstrap import bootstrap_interval
-from hypermix.stats.compare import pairs_needed, sign_flip_p
+from hypermix.stats.compare import paired_power, pairs_needed, sign_flip_p
 from hypermix.stats.interval import mean_interval
 from hypermix.stats.opinion import wilcoxon_p
 from hypermix.stats.order import eps_min
@@ -152,12 +152,12 @@ def coverage(
     return float(np.mean([low - 1e-12 <= true <= high + 1e-12 for low, high in found]))
 
 
-def power(effect_size: float, n: int) -> tuple[int, float]:
-    """Return the pairs that `pairs_needed` asks for, and the share of studies of so many that find the effect."""
+def power(effect_size: float, n: int) -> tuple[int, float, float]:
+    """Return the pairs that `pairs_needed` asks for, their predicted power, and the share of studies that find it."""
     pairs = pairs_needed(effect_size) or 0
     generator = np.random.Generator(np.random.PCG64(child_seed(0, ("power", f"{effect_size:g}"))))
     found = [sign_flip_p(generator.normal(effect_size, 1, pairs)) <= 0.05 for _ in range(n)]
-    return pairs, float(np.mean(found))
+    return pairs, paired_power(pairs, effect_size), float(np.mean(found))
 
 
 @dataclass(frozen=True)
@@ -260,9 +260,9 @@ def power_table(n: int) -> str:
     """Power with the pairs that are asked for."""
     rows = []
     for effect in (0.5, 0.6, 0.8, 1.0, 1.2, 1.5):
-        pairs, found = power(effect, n)
-        rows.append([effect, pairs, share(found)])
-    return table(["effect size", "pairs needed", "found, %"], rows)
+        pairs, predicted, found = power(effect, n)
+        rows.append([effect, pairs, share(predicted), share(found)])
+    return table(["effect size", "pairs needed", "predicted, %", "found, %"], rows)
 
 
 def overlap_table(n: int) -> str:
