@@ -54,7 +54,8 @@ def gain_figure(
     known = merged[merged["cost"].notna()]
     if not (known["cost"] > 0).any():
         return None
-    methods = looks([str(name) for name in dict.fromkeys(table["augmenter"])], baselines)
+    # With all baselines, so that each looks as it does in the other figures.
+    methods = looks([str(name) for name in dict.fromkeys([*baselines, *table["augmenter"]])], baselines)
     charts = [_chart(setting, rows, methods, unit, str(first)) for setting, rows in group_settings(known)]
     text = "; ".join(f"{chart.title}: {', '.join(_tell(line, unit) for line in chart.lines)}" for chart in charts)
     return Drawing(draw_charts(charts, width_px), "Cost against gain in accuracy", text)

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hypermix.errors import ArtefactError
@@ -340,3 +341,12 @@ def test_several_datasets_have_ranks() -> None:
     html = render(make_report(runs=runs, summary=make_summary(runs), comparisons=make_comparisons(runs)))
     assert "Across datasets" in html
     assert "over 2 datasets; 1 is best" in html
+
+
+def test_an_experiment_without_any_run_has_a_report() -> None:
+    full = make_report()
+    frames = [name for name, value in vars(full).items() if isinstance(value, pd.DataFrame) and name != "profile"]
+    nothing = {name: getattr(full, name).iloc[:0] for name in frames}
+    html = render(make_report(**nothing, verdict={**full.verdict, "verdicts": [], "outcome": "nothing"}))
+    assert "The experiment has no runs yet." in html
+    assert "This experiment made no synthetic rows." in html

@@ -8,7 +8,6 @@ import pytest
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.steps.analysis import shared_rows
-from hypermix.steps.costs import price_seeds
 from hypermix.steps.notice import tell_notices
 
 
@@ -48,18 +47,3 @@ def test_reader_is_told_what_is_done_about_overlap() -> None:
     (told,) = tell_notices(config_of(again={"split": "repeated"}, once={}), {}, [], receipts)
     assert told.startswith("again: train, validation and test are drawn anew")
     assert "corrected resampled t test" in told
-
-
-def receipts(*rows: tuple[int, int, float | None]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["data_seed", "trial", "usd"]).astype({"usd": "float64"})
-    return frame.assign(dataset="rt", subsample="2s", augmenter="mix")
-
-
-def test_price_of_a_seed_adds_its_trials() -> None:
-    found = price_seeds(receipts((1, 1, 0.5), (1, 2, 0.25), (2, 1, 1.0), (2, 2, 0.25)))
-    assert found == {("rt", "2s", "mix"): 1.0}
-
-
-def test_unknown_price_is_left_out() -> None:
-    assert price_seeds(receipts((1, 1, 0.5), (2, 1, None))) == {}
-    assert price_seeds(receipts().iloc[:0]) == {}
