@@ -25,11 +25,6 @@ _GROUP_BYTES = 1 << 26
 _BLOCK = 1 << 12
 
 
-def is_url(name: str) -> bool:
-    """Tell whether a file's name is a URL, such as ``https://...`` or ``s3://...``, and no path."""
-    return "://" in name
-
-
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path that takes the place of `path` when the block ends well.

@@ -13,20 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypermix.errors import ArtefactError, accepted
+from hypermix.names import KEY_NAMES
 
 TEXT = pa.string()
 COUNT = pa.int64()
 REAL = pa.float64()
 SHARES = pa.list_(pa.float64())
 
-KEYS: dict[str, pa.DataType] = {
-    "dataset": TEXT,
-    "subsample": TEXT,
-    "data_seed": COUNT,
-    "augmenter": TEXT,
-    "classifier": TEXT,
-    "trial": COUNT,
-}
+KEYS: dict[str, pa.DataType] = {name: COUNT if name in ("data_seed", "trial") else TEXT for name in KEY_NAMES}
 """The partition keys, in the order in which they stand in a path."""
 
 _METRICS = ("accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from hypermix.config.llm import HOSTED_APIS
 from hypermix.errors import accepted
-from hypermix.files import is_url
-from hypermix.tables import KEYS
+from hypermix.names import KEY_NAMES, is_url
 
 SPLITS = ("train", "validation", "test")
 """The keys of a dataset that may name a file."""
@@ -112,8 +111,8 @@ def _unknown_exports(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _unknown_in_key(where: str, partial: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[str]:
     for key, value in partial.items():
-        if key not in KEYS:
-            yield f"{where}.{key}: unknown key; {accepted(str(key), KEYS)}"
+        if key not in KEY_NAMES:
+            yield f"{where}.{key}: unknown key; {accepted(str(key), KEY_NAMES)}"
         elif key in _SECTION_OF and value not in (known := _names(raw, _SECTION_OF[key])):
             yield f"{where}.{key}: {value!r} is no key of {_SECTION_OF[key]}; {accepted(str(value), known)}"
 

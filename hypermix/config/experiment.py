@@ -16,9 +16,9 @@ from hypermix.config.model import Config, SeedPlan
 from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
 from hypermix.hashing import canonical_json
+from hypermix.names import KEY_NAMES
 from hypermix.plugins import plugin_version
 from hypermix.seeding import spawn_seeds
-from hypermix.tables import KEYS
 
 METHOD_VERSIONS: dict[str, int] = {
     "prepare": 2,
@@ -67,7 +67,7 @@ def runs(config: Config) -> list[Key]:
     """List the runs of an experiment.
 
     Returns:
-        One key a run, with the partition keys of `hypermix.tables.KEYS`, in the order of the config.
+        One key a run, with the partition keys of `hypermix.names.KEY_NAMES`, in the order of the config.
 
     Raises:
         ConfigError: If `only` and `except` leave none, an entry of theirs matches none, seeds cannot be paired, or a
@@ -76,7 +76,7 @@ def runs(config: Config) -> list[Key]:
     seeds = _seed_pairs(config)
     product = itertools.product(config.datasets, config.subsample.train, config.classifiers, config.augmenters, seeds)
     keys: list[Key] = [
-        dict(zip(KEYS, (dataset, size, seed, augmenter, classifier, trial), strict=True))
+        dict(zip(KEY_NAMES, (dataset, size, seed, augmenter, classifier, trial), strict=True))
         for dataset, size, classifier, augmenter, (seed, trial) in product
     ]
     for where, partials in (("only", config.only), ("except", config.except_)):

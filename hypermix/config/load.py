@@ -22,7 +22,7 @@ from hypermix.config.model import Config
 from hypermix.config.registry import Registry, expand, unknown_datasets
 from hypermix.config.template import find_faults, template_files
 from hypermix.errors import ConfigError, accepted
-from hypermix.files import is_url
+from hypermix.names import is_url
 from hypermix.packages import is_path
 
 _VARIANTS = {"datasets": AnyDataset, "llms": AnyLlm, "augmenters": AnyAugmenter, "classifiers": AnyClassifier}

@@ -19,8 +19,8 @@ from hypermix.data.fetch import fetch, without_secret
 from hypermix.data.raw import RawData, RawSplit
 from hypermix.data.rows import Columns, canonical_label, check_columns
 from hypermix.errors import DataError, accepted
-from hypermix.files import is_url
 from hypermix.hashing import file_digest
+from hypermix.names import is_url
 
 SPLITS = ("train", "validation", "test")
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}

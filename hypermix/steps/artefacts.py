@@ -68,6 +68,9 @@ AGGREGATE_OUTPUTS: dict[str, str] = {
 }
 """The names of the files that `aggregate` writes."""
 
+CHOICE = "choose/choice.json"
+"""Where the choice of what to export lies in the folder of results."""
+
 
 class Unit(NamedTuple):
     """What one job makes.

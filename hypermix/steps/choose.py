@@ -14,9 +14,7 @@ from hypermix.config.model import Config
 from hypermix.errors import ArtefactError, ConfigError
 from hypermix.files import read_provenance, read_table, write_text
 from hypermix.stats.choice import Study, choose_variant
-
-CHOICE = "choose/choice.json"
-"""Where the choice lies in the folder of results."""
+from hypermix.steps.artefacts import CHOICE
 
 _WANTED = ("dataset", "subsample", "data_seed", "trial", "augmenter", "classifier")
 """The keys of the exported run, which each choice has."""

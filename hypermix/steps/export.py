@@ -15,7 +15,8 @@ import pandas as pd
 import yaml
 
 from hypermix import __version__
-from hypermix.files import is_url, read_provenance, read_table, write_text
+from hypermix.files import read_provenance, read_table, write_text
+from hypermix.names import is_url
 from hypermix.packages import is_path
 from hypermix.report.card import Base, Card, Data, Judged, Synthetic, Training, card_text
 from hypermix.stats.interval import share_interval

@@ -378,3 +378,16 @@ def test_files_are_listed_without_git(tmp_path: Path) -> None:
         (tmp_path / name).touch()
 
     assert kept_files(tmp_path) == [tmp_path / "a.md"]
+
+
+def test_snakemake_starts_without_heavy_packages() -> None:
+    """Each dry run, each look at the rules and each job of a cluster reads the rules first."""
+    rules = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
+    lines = [line for text in rules for line in re.findall(r"^(?:from|import) hypermix.*$", text, re.MULTILINE)]
+    assert lines
+    heavy = {"pandas", "pyarrow", "scipy", "matplotlib", "torch"}
+    code = "\n".join([*lines, "import sys", f"sys.exit(' '.join(sorted({heavy!r} & set(sys.modules))))"])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.stderr.strip() == ""

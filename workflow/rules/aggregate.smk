@@ -3,10 +3,7 @@ import sys
 import time
 from pathlib import Path
 
-from hypermix import tables
-from hypermix.report.console import summary_lines
 from hypermix.steps.artefacts import AGGREGATE_OUTPUTS, input_paths
-from hypermix.steps.partial import tell_failure, word_command
 
 
 rule aggregate:
@@ -32,7 +29,11 @@ rule aggregate:
 STARTED = time.time()
 
 
+# What the hooks tell with is imported there: packages of arrays and figures take seconds that no dry run needs.
 onsuccess:
+    from hypermix import tables
+    from hypermix.report.console import summary_lines
+
     verdict = Path(rules.aggregate.output.verdict)
     # An older verdict is not about what was run now.
     if verdict.is_file() and verdict.stat().st_mtime >= STARTED:
@@ -42,6 +43,8 @@ onsuccess:
 
 
 onerror:
+    from hypermix.steps.partial import tell_failure, word_command
+
     given = workflow.config_settings
     own = (
         []

@@ -17,10 +17,9 @@ rule augment:
         mem_mb=2000,
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
-        # Derived from threads, so that Snakemake does not track it: it changes no result. It tells the place of a key.
-        run=lambda wildcards, threads: experiment.augment_runtime(CONFIG, wildcards.augmenter, threads),
-        # Derived from threads, so that Snakemake does not track it.
-        warm=lambda wildcards, threads: WARM,
+        # Derived from output, so that Snakemake does not track them: they change no result. One tells the place of a key.
+        run=lambda wildcards, output: augment_runtime(wildcards.augmenter),
+        warm=lambda wildcards, output: WARM,
     message:
         "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

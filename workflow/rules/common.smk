@@ -11,9 +11,9 @@ from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
-from hypermix.files import is_url
+from hypermix.names import is_url
 from hypermix.steps import warm
-from hypermix.steps.choose import CHOICE, read_choice
+from hypermix.steps.artefacts import CHOICE
 
 try:
     REGISTRY = read_registry(Path(workflow.basedir) / REGISTRY_PATH)
@@ -92,9 +92,19 @@ def train_slice(classifier):
     return experiment.train_slice(CONFIG, classifier)
 
 
-def train_runtime(threads):
+# Snakemake does not track a param that is derived from output: what changes no result reaches a job by one. From threads
+# would do as well, but then Snakemake works out the resources of every job at each start. Scripts add the threads.
+@cache
+def augment_runtime(augmenter):
+    """Tell an augmentation what changes no result."""
+    return experiment.augment_runtime(CONFIG, augmenter, threads=1)
+
+
+@cache
+def train_runtime():
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
-    alone = bool(workflow.cores) and workflow.cores < 2 * threads
+    cores = workflow.cores or 0
+    alone = 0 < cores < 2 * min(CONFIG.threads.train, cores)
     return {**experiment.train_runtime(CONFIG), "alone": alone}
 
 

@@ -14,8 +14,8 @@ rule evaluate:
         mem_mb=500,
     params:
         slice=experiment.evaluate_slice(),
-        # Derived from threads, so that Snakemake does not track it.
-        warm=lambda wildcards, threads: WARM,
+        # Derived from output, so that Snakemake does not track it.
+        warm=lambda wildcards, output: WARM,
     message:
         "evaluate {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

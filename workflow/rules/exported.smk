@@ -20,6 +20,8 @@ def fitted(wildcards):
         "metrics": artefact("evaluate", RUN, "metrics"),
         "model": f"{RESULTS}/train/{RUN}/model",
     }
+    from hypermix.steps.choose import read_choice  # heavy, and no other target needs it
+
     choice = read_choice(Path(checkpoints.choose.get().output[0]))
     return {name: path.format(**choice) for name, path in made.items()}
 

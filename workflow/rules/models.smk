@@ -1,9 +1,13 @@
-"""The files of models that lie here: inputs of the rules that use them, so that new ones are noticed."""
+"""The files of models that lie here: inputs of the rules that use them, so that new ones are noticed.
+
+Each folder is read once: thousands of jobs may share it.
+"""
 
 from hypermix.config.augmenter import asked_llm
 from hypermix.config.augmenter_offline import local_models
 
 
+@cache
 def model_files(model):
     """Name the files of a model that lies here, so that a new one under an old name is noticed."""
     path = Path(model).expanduser()
@@ -14,6 +18,7 @@ def model_files(model):
     return [str(path)] if path.is_file() else []
 
 
+@cache
 def encoder_files(model):
     """Name the files of an encoder, with those of a sentence encoder's modules."""
     modules = Path(model).expanduser().glob("[0-9]*_*/*")

@@ -14,8 +14,8 @@ rule prepare:
         mem_mb=1500,
     params:
         slice=lambda wildcards: experiment.prepare_slice(CONFIG, wildcards.dataset),
-        # Derived from threads, so that Snakemake does not track it: it changes no result.
-        run=lambda wildcards, threads: {"cache": CONFIG.cache, "threads": threads},
+        # Derived from output, so that Snakemake does not track it: it changes no result.
+        run=lambda wildcards, output: {"cache": CONFIG.cache},
     message:
         "prepare {wildcards.dataset}"
     script:

@@ -1,3 +1,6 @@
+QUALITY_RUNTIME = experiment.quality_runtime(CONFIG, threads=1)
+
+
 rule quality:
     input:
         **{name: path for name, path in splits("subsample", DRAW).items() if name != "validation"},
@@ -16,9 +19,9 @@ rule quality:
         mem_mb=2000,
     params:
         slice=experiment.quality_slice(CONFIG),
-        # Derived from threads, so that Snakemake does not track it: it changes no result.
-        run=lambda wildcards, threads: experiment.quality_runtime(CONFIG, threads),
-        warm=lambda wildcards, threads: WARM,
+        # Derived from output, so that Snakemake does not track it: it changes no result.
+        run=lambda wildcards, output: QUALITY_RUNTIME,
+        warm=lambda wildcards, output: WARM,
     message:
         "quality of {wildcards.augmenter} on {wildcards.dataset} {wildcards.subsample}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -20,9 +20,9 @@ rule train:
         gpu_mb=0,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
-        # Derived from threads, so that Snakemake does not track them: they change no result.
-        run=lambda wildcards, threads: train_runtime(threads),
-        warm=lambda wildcards, threads: WARM,
+        # Derived from output, so that Snakemake does not track them: they change no result.
+        run=lambda wildcards, output: train_runtime(),
+        warm=lambda wildcards, output: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -16,6 +16,6 @@ warm.run(
         for name in ("train", "further", "tested", "held")
         if snakemake.input.get(name)  # what the augmenter has no use for is not there
     },
-    runtime=snakemake.params.run,
+    runtime={**snakemake.params.run, "threads": snakemake.threads},
     outputs={name: Path(path) for name, path in snakemake.output.items()},
 )

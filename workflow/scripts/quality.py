@@ -13,6 +13,6 @@ warm.run(
     keys=dict(snakemake.wildcards.items()),
     slice_json=snakemake.params.slice,
     inputs={name: Path(snakemake.input[name]) for name in ("synthetic", "train", "test", "all_train", "all_test")},
-    runtime=snakemake.params.run,
+    runtime={**snakemake.params.run, "threads": snakemake.threads},
     output=Path(snakemake.output.quality),
 )

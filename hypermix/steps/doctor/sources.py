@@ -12,8 +12,8 @@ from hypermix.config.model import Config
 from hypermix.data.fetch import without_secret
 from hypermix.data.hub import find_prepared
 from hypermix.data.packaged import PACKAGE
-from hypermix.files import is_url
 from hypermix.hub import commit_of
+from hypermix.names import is_url
 from hypermix.packages import ENCODERS, is_path, load_package, package_name
 from hypermix.report.checkup import Finding
 from hypermix.steps.doctor.reach import GATED, ask_hub

@@ -18,8 +18,8 @@ from hypermix.data.fetch import fetch, without_secret
 from hypermix.data.file import open_files
 from hypermix.data.rows import Columns, clean_batches
 from hypermix.errors import DataError
-from hypermix.files import is_url
 from hypermix.hashing import file_digest
+from hypermix.names import is_url
 from tests.serving import serving
 
 CSV = b"text,label\nx,a\ny,b\n"

@@ -10,6 +10,7 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config, merge
 from hypermix.errors import ArtefactError, ConfigError
 from hypermix.steps import choose
+from hypermix.steps.artefacts import CHOICE
 from hypermix.steps.choose import export_augmentation, read_choice
 from tests.unit.steps.chain import Chain
 from tests.unit.steps.whole import Export, run_study
@@ -30,7 +31,7 @@ def with_names(study: Export, **names: str) -> Export:
 
 
 def write_choice(results: Path, content: str) -> Path:
-    path = results / choose.CHOICE
+    path = results / CHOICE
     path.parent.mkdir(exist_ok=True)
     path.write_text(content, encoding="utf-8")
     return path
