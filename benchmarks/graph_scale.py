@@ -122,7 +122,7 @@ def _plain_rule(name: str, inputs: list[str], outputs: list[str], log: str) -> s
         "    resources:\n        mem_mb=1000,",
         "    params:\n        slice='{\"version\": 1}',",
     ]
-    return "\n".join([*parts, "    shell:\n        'make {output}'\n"])
+    return "\n".join([*parts, "    script:\n        'work.py'\n"])
 
 
 def write_encoder(folder: Path) -> list[str]:
@@ -168,6 +168,7 @@ def report(folder: Path, seeds: int, tries: int, batch: int) -> None:
         model = write_encoder(folder / name)
     write_text(folder / "ours" / "study.yaml", yaml.safe_dump(words))
     write_plain(plain, words, model)
+    write_text(plain.with_name("work.py"), "print(snakemake.params.slice)\n")
     config = ["--configfile", "study.yaml", "--replace-workflow-config"]
     version, parse = measure_parse(folder / "ours", ours, 3)
     chains = {"plain": (plain, []), "ours": (ours, config)}

@@ -3,7 +3,6 @@ rule augment:
         unpack(whole_splits),
         train=splits("subsample", DRAW)["train"],
         model=llm_files,
-        rewriter=rewriter_files,
     output:
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
         receipt=artefact("receipts", AUGMENTATION, "receipt"),
@@ -17,9 +16,8 @@ rule augment:
         mem_mb=2000,
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
-        # Derived from output, so that Snakemake does not track them: they change no result. One tells the place of a key.
+        # Derived from output, so that Snakemake does not track it: it changes no result. It tells the place of a key.
         run=lambda wildcards, output: augment_runtime(wildcards.augmenter),
-        warm=lambda wildcards, output: WARM,
     message:
         "augment {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

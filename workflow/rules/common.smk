@@ -79,6 +79,10 @@ def matched_rows(wildcards):
     return [artefact("augment", AUGMENTATION, "synthetic").format(**key)] if match else []
 
 
+# Where no classifier is matched, no job of a training is asked.
+MATCHED = {"matched": matched_rows} if any(experiment.matched(CONFIG, name) for name in CONFIG.classifiers) else {}
+
+
 # One canonical JSON text a rule: Snakemake compares params as a set without their names.
 @cache
 def augment_slice(dataset, augmenter):
@@ -97,7 +101,7 @@ def train_slice(classifier):
 @cache
 def augment_runtime(augmenter):
     """Tell an augmentation what changes no result."""
-    return experiment.augment_runtime(CONFIG, augmenter, threads=1)
+    return {**experiment.augment_runtime(CONFIG, augmenter, threads=1), "warm": WARM}
 
 
 @cache
@@ -105,7 +109,7 @@ def train_runtime():
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
     cores = workflow.cores or 0
     alone = 0 < cores < 2 * min(CONFIG.threads.train, cores)
-    return {**experiment.train_runtime(CONFIG), "alone": alone}
+    return {**experiment.train_runtime(CONFIG), "alone": alone, "warm": WARM}
 
 
 def keep_warm():

@@ -15,7 +15,7 @@ rule evaluate:
     params:
         slice=experiment.evaluate_slice(),
         # Derived from output, so that Snakemake does not track it.
-        warm=lambda wildcards, output: WARM,
+        run=lambda wildcards, output: {"warm": WARM},
     message:
         "evaluate {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -25,19 +25,21 @@ def encoder_files(model):
     return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
 
 
-def llm_files(wildcards):
-    """Name the files of the models that an augmentation asks; of a hosted one it has the name alone."""
-    augmenter = CONFIG.augmenters[wildcards.augmenter]
-    name, relabel = asked_llm(augmenter), getattr(augmenter, "relabel", None)
-    llm = CONFIG.llms[name] if name else None
+@cache
+def augmenter_files(name):
+    """Name the files of the models that an augmenter asks or rewrites with; of a hosted one it has the name alone."""
+    augmenter = CONFIG.augmenters[name]
+    llm_name, relabel = asked_llm(augmenter), getattr(augmenter, "relabel", None)
+    llm = CONFIG.llms[llm_name] if llm_name else None
     asked = model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
-    return [*asked, *(encoder_files(relabel.model) if relabel and relabel.by == "classifier" else [])]
+    relabeling = encoder_files(relabel.model) if relabel and relabel.by == "classifier" else []
+    rewriting = [file for model in local_models(augmenter).values() for file in model_files(model)]
+    return [*asked, *relabeling, *rewriting]
 
 
-def rewriter_files(wildcards):
-    """Name the files of the models that rewrite texts for an augmenter."""
-    models = local_models(CONFIG.augmenters[wildcards.augmenter])
-    return [file for model in models.values() for file in model_files(model)]
+def llm_files(wildcards):
+    """Name the files of the models that an augmentation works with."""
+    return augmenter_files(wildcards.augmenter)
 
 
 def classifier_files(wildcards):

@@ -1,4 +1,4 @@
-QUALITY_RUNTIME = experiment.quality_runtime(CONFIG, threads=1)
+QUALITY_RUNTIME = {**experiment.quality_runtime(CONFIG, threads=1), "warm": WARM}
 
 
 rule quality:
@@ -21,7 +21,6 @@ rule quality:
         slice=experiment.quality_slice(CONFIG),
         # Derived from output, so that Snakemake does not track it: it changes no result.
         run=lambda wildcards, output: QUALITY_RUNTIME,
-        warm=lambda wildcards, output: WARM,
     message:
         "quality of {wildcards.augmenter} on {wildcards.dataset} {wildcards.subsample}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

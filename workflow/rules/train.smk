@@ -1,8 +1,8 @@
 rule train:
     input:
         **splits("subsample", DRAW),
+        **MATCHED,
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),
-        matched=matched_rows,
         model=classifier_files,
     output:
         predictions=artefact("train", RUN, "predictions"),
@@ -20,9 +20,8 @@ rule train:
         gpu_mb=0,
     params:
         slice=lambda wildcards: train_slice(wildcards.classifier),
-        # Derived from output, so that Snakemake does not track them: they change no result.
+        # Derived from output, so that Snakemake does not track it: it changes no result.
         run=lambda wildcards, output: train_runtime(),
-        warm=lambda wildcards, output: WARM,
     message:
         "train {wildcards.classifier} on {wildcards.dataset} {wildcards.subsample} with {wildcards.augmenter}, data seed {wildcards.data_seed}, trial {wildcards.trial}"
     script:

@@ -6,7 +6,7 @@ from hypermix.steps import warm
 
 warm.run(
     "hypermix.steps.augment",
-    snakemake.params.warm,
+    snakemake.params.run["warm"],
     snakemake.log[0],
     " ".join(["augment", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),

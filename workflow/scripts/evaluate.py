@@ -6,7 +6,7 @@ from hypermix.steps import warm
 
 warm.run(
     "hypermix.steps.evaluate",
-    snakemake.params.warm,
+    snakemake.params.run["warm"],
     snakemake.log[0],
     " ".join(["evaluate", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),

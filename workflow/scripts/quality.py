@@ -7,7 +7,7 @@ from hypermix.steps.few import has_few
 
 warm.run(
     "hypermix.steps.few" if has_few(Path(snakemake.input.synthetic)) else "hypermix.steps.quality",
-    snakemake.params.warm,
+    snakemake.params.run["warm"],
     snakemake.log[0],
     " ".join(["quality", *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),

@@ -6,7 +6,7 @@ from hypermix.steps import warm
 
 warm.run(
     "hypermix.steps.train",
-    snakemake.params.warm,
+    snakemake.params.run["warm"],
     snakemake.log[0],
     " ".join([snakemake.rule, *snakemake.wildcards]),
     keys=dict(snakemake.wildcards.items()),
