@@ -23,16 +23,19 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test lint format docs clean
+.PHONY: help run test test-slow lint format docs clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
 run: $(RUN_INSTALLED) ## Run the experiment of config/config.yaml; the report is results/aggregate/report.html
 	$(WITH_VENV) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
 
 test: $(DEV_INSTALLED) ## Run the tests
 	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+test-slow: $(DEV_INSTALLED) ## Run the slow tests: many crashes of a small study, some twenty minutes
+	$(WITH_VENV) pytest -n 0 tests/slow $(PYTEST_ARGS)
 
 lint: $(DEV_INSTALLED) ## Check style, format and types
 	$(BIN)/ruff check $(SOURCES)

@@ -12,7 +12,7 @@ from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
 from hypermix.errors import HypermixError
 from hypermix.names import is_url
-from hypermix.steps import warm
+from hypermix.steps import locks, warm
 from hypermix.steps.artefacts import CHOICE
 
 try:
@@ -116,6 +116,10 @@ def keep_warm():
     """Start what the jobs of this process share: their imports."""
     warm.start(WARM, [f"hypermix.steps.{stage}" for stage in ("augment", "few", "quality", "train", "evaluate")])
 
+
+# A job of a cluster is started by a run that holds the folder.
+if not (workflow.remote_exec or workflow.subprocess_exec) and locks.enter(Path(".snakemake"), RESULTS):
+    sys.stderr.write("Another run was killed here; its lock is forgotten, and what it had not finished is made again.\n")
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
 if workflow.remote_exec and "--local-groupid" in sys.argv:
