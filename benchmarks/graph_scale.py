@@ -122,6 +122,8 @@ def _plain_rule(name: str, inputs: list[str], outputs: list[str], log: str) -> s
         "    resources:\n        mem_mb=1000,",
         "    params:\n        slice='{\"version\": 1}',",
     ]
+    told = " ".join(f"{{wildcards.{key}}}" for key in STAGES[name].keys) if name in STAGES else "all"
+    parts += [f"    message:\n        '{name} of {told}'"]
     return "\n".join([*parts, "    script:\n        'work.py'\n"])
 
 

@@ -126,8 +126,9 @@ class Crashing:
 
 
 def digests(results: Path, without: Sequence[str] = ()) -> dict[str, str]:
-    """Digest every result that two equal studies must have in common."""
+    """Digest every result that two equal studies must have in common; a failed run's partial report is none."""
     skipped = SPENT | set(without)
     files = [path for path in results.rglob("*.*") if path.is_file() and path.suffix not in (".log", ".tmp")]
-    kept = [path for path in sorted(files) if not skipped & set(path.stem.split("_"))]
+    lasting = [path for path in sorted(files) if path.relative_to(results).parts[0] != "partial"]
+    kept = [path for path in lasting if not skipped & set(path.stem.split("_"))]
     return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from tests.crashing import VICTIMS, Crashing, digests
 from tests.workflow.conftest import Workspace, make_workspace
 
+LOGGER = logging.getLogger(__name__)
 TIMES = 30
 TRIES = 5
 STAGES = ("prepare", "subsample", "augment", "quality", "train", "evaluate", "aggregate")
@@ -38,6 +40,7 @@ def test_thirty_kills_change_nothing(tmp_path: Path, gemma: Path, bert: Path) ->
         stage = generator.choice(("augment",) if victim == "server" else STAGES)
         assert kill_in(workspace, stage, victim, generator), f"{victim} in {stage} was never met"
         workspace.run()
+        LOGGER.info("%d: %s in %s", 1 + time_no, victim, stage)
         assert digests(workspace.results()) == wanted, f"after {victim} in {stage}"
 
 
