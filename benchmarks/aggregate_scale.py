@@ -65,7 +65,7 @@ def write(path: Path, table: str, columns: Mapping[str, Any], made: Mapping[str,
     """Write a file without waiting for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found = tables.from_columns(table, columns).replace_schema_metadata({b"hypermix": canonical_json(made).encode()})
-    pq.write_table(found, path, compression="zstd")
+    pq.write_table(found, path, compression="none")  # as `hypermix.files.write_table` does with tables so small
 
 
 class Study:

@@ -37,8 +37,8 @@ from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "confusion", "calibration")
-"""The files whose slices are checked; a history is of the training that its run's metrics are of."""
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+"""The files whose slices are checked; the job that writes metrics writes what lies beside them, from one training."""
 
 _CHECKED = ("metrics", "synthetic", "quality", "profile")
 _SCHEMAS = {"quality": "all_quality", **TABLES}
