@@ -124,7 +124,7 @@ class _Look:
     def _find_reason(self, one: Id) -> Reason | None:
         """Return why a job runs, whatever others do."""
         present = self._present(one)
-        begun = tuple(file for file in self._files(one) if file in self._unfinished)
+        begun = tuple(file for file in present if file in self._unfinished)
         if begun:
             return Reason("unfinished", files=begun)
         if one == _LAST and len(present) < len(AGGREGATE_OUTPUTS):
