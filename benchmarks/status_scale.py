@@ -89,17 +89,19 @@ def _value(kind: pa.DataType) -> object:
     return 4 if pa.types.is_integer(kind) else 0.5
 
 
-def measure(command: str, config_file: Path) -> tuple[float, float]:
-    """Run a command and return its seconds and its megabytes."""
+def measure(command: str, config_file: Path) -> tuple[float, float, float]:
+    """Run a command and return its seconds, its processor's seconds and its megabytes."""
     code = (
         "import resource, sys; from hypermix.cli import main; main(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        "used = resource.getrusage(resource.RUSAGE_SELF); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)"
     )
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code, command, str(config_file)], capture_output=True, text=True, check=True
     )
-    return time.perf_counter() - started, int(done.stderr.split()[-1]) / 1024
+    used, most = done.stderr.split()[-2:]
+    return time.perf_counter() - started, float(used), int(most) / 1024
 
 
 def main() -> None:
@@ -116,12 +118,12 @@ def main() -> None:
         write_text(folder / "study.yaml", json.dumps(words))
         if not (folder / "results").exists():
             write_study(load_config(words))
-        print("| command | s | MB |")
-        print("| --- | --- | --- |")
+        print("| command | s | s of a processor | MB |")
+        print("| --- | --- | --- | --- |")
         for command in given.command:
             found = [measure(command, folder / "study.yaml") for _ in range(given.tries)]
-            seconds = ", ".join(f"{one:.2f}" for one, _ in found)
-            print(f"| `hypermix {command}` | {seconds} | {max(most for _, most in found):.0f} |")
+            seconds, used = (", ".join(f"{one[place]:.2f}" for one in found) for place in range(2))
+            print(f"| `hypermix {command}` | {seconds} | {used} | {max(one[2] for one in found):.0f} |")
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         ArtefactError: If the file cannot be read or says nothing.
     """
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise ArtefactError(
             f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _METRICS = ("accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece")
 _COUNTS = ("n_train", "n_synthetic", "n_test", "steps", "best_epoch")
 _CELL = {key: KEYS[key] for key in ("dataset", "subsample", "augmenter", "classifier")}
 _ROWS = {"id": TEXT, "text": TEXT, "label": TEXT}
+_BINS = {"low": REAL, "high": REAL, "n": COUNT, "confidence": REAL, "accuracy": REAL}
 _METRIC_COLUMNS = {**dict.fromkeys(_COUNTS, COUNT), **dict.fromkeys(_METRICS, REAL)}
 
 METRICS: tuple[str, ...] = _METRICS
@@ -87,6 +88,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             "peak_mb": REAL,
         },
         "metrics": _METRIC_COLUMNS,
+        "confusion": {"label": TEXT, "predicted": TEXT, "n": COUNT},
+        "calibration": _BINS,
         "runs": {**KEYS, **_METRIC_COLUMNS},
         "summary": {
             **_CELL,
@@ -112,6 +115,52 @@ SCHEMAS: dict[str, pa.Schema] = {
             "effect_size": REAL,
             "pairs_needed": COUNT,
         },
+        "classes": {
+            **_CELL,
+            "label": TEXT,
+            "n_seeds": COUNT,
+            "n_rows": REAL,
+            **{f"{name}{part}": REAL for name in ("precision", "recall", "f1") for part in ("", "_low", "_high")},
+        },
+        "all_calibration": {**_CELL, **_BINS},
+        "variance": {
+            **_CELL,
+            "metric": TEXT,
+            "n_seeds": COUNT,
+            "n_runs": COUNT,
+            "seed_variance": REAL,
+            "seed_variance_raw": REAL,
+            "trial_variance": REAL,
+            "test_variance": REAL,
+            "ci_low": REAL,
+            "ci_high": REAL,
+        },
+        "opinions": {
+            **_CELL,
+            "baseline": TEXT,
+            "metric": TEXT,
+            "wilcoxon_p": REAL,
+            "bootstrap_low": REAL,
+            "bootstrap_high": REAL,
+            "smallest_p": REAL,
+            "p_error": REAL,
+            "eps_min": REAL,
+        },
+        "ranks": {
+            "subsample": TEXT,
+            "classifier": TEXT,
+            "augmenter": TEXT,
+            "n_datasets": COUNT,
+            "n_methods": COUNT,
+            "mean_rank": REAL,
+            "critical_difference": REAL,
+            "friedman_p": REAL,
+            "baseline": TEXT,
+            "wins": COUNT,
+            "ties": COUNT,
+            "losses": COUNT,
+            "p_better": REAL,
+        },
         "quality": {"measure": TEXT, "value": REAL},
         "all_quality": {
             **{key: kind for key, kind in KEYS.items() if key != "classifier"},
@@ -131,8 +180,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         },
     }.items()
 }
-"""The columns of each table, by the name of its file; ``all_quality`` is that of aggregate/quality.parquet."""
+"""The columns of each table, by the name of its file.
 
+``all_quality`` and ``all_calibration`` are those of aggregate/quality.parquet and aggregate/calibration.parquet.
+"""
+
+_JOINED = 1000  # small tables are joined in memory by so many, since each has its own overhead
 _PARTITION = re.compile(r"^(\w+)=(.*)$")
 
 
@@ -192,12 +245,13 @@ def path_keys(path: Path) -> dict[str, str | int]:
     return {key: int(value) if KEYS[key] == COUNT else value for key, value in pairs}
 
 
-def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
+def read(source: str | Path | Iterable[Path], table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read all files of one table, with their partition keys as typed columns.
 
     Args:
         source: A file, a folder that is searched for ``TABLE.parquet``, or the files.
         table: The table's name, such as ``metrics``.
+        columns: Those to read beside the keys; by default all.
 
     Returns:
         One frame: the keys found in the paths, then the table's columns; files in the order of their paths.
@@ -206,8 +260,19 @@ def read(source: str | Path | Iterable[Path], table: str) -> pd.DataFrame:
         ArtefactError: If no file is found, or one cannot be read or lacks columns.
     """
     paths = _find(source, table)
-    frames = [_read_one(path, table) for path in paths]
-    return pd.concat(frames, ignore_index=True)
+    parts, counts = [], []
+    for start in range(0, len(paths), _JOINED):
+        some = [_read_one(path, table, columns) for path in paths[start : start + _JOINED]]
+        counts += [len(part) for part in some]
+        parts.append(pa.concat_tables(some).combine_chunks())
+    # One conversion of all: a frame for each of thousands of small files takes minutes.
+    found: pd.DataFrame = pa.concat_tables(parts).to_pandas()
+    named = [path_keys(path) for path in paths]
+    missing = [key for key in KEYS if key not in found and any(key in keys for keys in named)]
+    for place, key in enumerate(missing):
+        values = pa.array([keys.get(key) for keys in named], KEYS[key]).to_pandas()
+        found.insert(place, key, values.repeat(counts).array)
+    return found
 
 
 def empty(table: str, keys: Iterable[str] = ()) -> pd.DataFrame:
@@ -236,14 +301,22 @@ def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
     return paths
 
 
-def _read_one(path: Path, table: str) -> pd.DataFrame:
-    with open_parquet(path, table) as file:
-        found = file.read()
-    frame: pd.DataFrame = found.replace_schema_metadata(None).to_pandas()
-    for position, (key, value) in enumerate(path_keys(path).items()):
-        if key not in frame.columns:
-            frame.insert(position, key, value)
-    return frame
+def _read_one(path: Path, table: str, columns: Sequence[str] | None) -> pa.Table:
+    # The bytes at once: a file in which the reader looks around takes twice as long.
+    with _told(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+        _check_columns(path, table, file)
+        wanted = None if columns is None else [*columns]
+        return file.read(columns=wanted, use_threads=False).replace_schema_metadata(None)
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a Parquet file.
+
+    Raises:
+        ArtefactError: If it is missing or damaged.
+    """
+    with _told(path):
+        return int(pq.read_metadata(path).num_rows)
 
 
 @contextmanager
@@ -253,15 +326,24 @@ def open_parquet(path: Path, table: str) -> Iterator[pq.ParquetFile]:
     Raises:
         ArtefactError: If it is missing, damaged or has other columns than its table.
     """
+    with _told(path), pq.ParquetFile(path, pre_buffer=False) as file:  # else all of it waits in memory
+        _check_columns(path, table, file)
+        yield file
+
+
+def _check_columns(path: Path, table: str, file: pq.ParquetFile) -> None:
+    wanted = schema(table)
+    if not file.schema_arrow.equals(wanted, check_metadata=False):
+        raise ArtefactError(
+            f"{path}: has the columns {file.schema_arrow.names}, the table {table!r} has {wanted.names}; delete it"
+        )
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell which file cannot be read."""
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:  # else all of it waits in memory
-            wanted = schema(table)
-            if not file.schema_arrow.equals(wanted, check_metadata=False):
-                raise ArtefactError(
-                    f"{path}: has the columns {file.schema_arrow.names}, the table {table!r} has {wanted.names}; "
-                    "delete it"
-                )
-            yield file
+        yield
     except (OSError, pa.ArrowInvalid) as error:
         raise ArtefactError(
             f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"

@@ -14,9 +14,16 @@ import pandas as pd
 from hypermix import tables
 from hypermix.augment.quality.catalog import NAMES
 from hypermix.report.cost import SPENDING
-from hypermix.report.page import ReportData
+from hypermix.report.curves import COLUMNS as CURVE_COLUMNS
+from hypermix.report.data import ReportData
+from hypermix.report.gain import COLUMNS as GAIN_COLUMNS
 from hypermix.report.rejected import COLUMNS
+from hypermix.stats.opinion import second_opinions
 from hypermix.stats.quality import CELL
+from hypermix.stats.ranking import rank_methods
+from hypermix.stats.summarize import compare, summarize
+from hypermix.stats.variance import split_variance
+from hypermix.stats.verdict import judge
 
 HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
 """A text that tries to leave its place."""
@@ -324,6 +331,84 @@ def make_quality(
     return pd.DataFrame(rows, columns=[*CELL, "n_seeds", "mean", "ci_low", "ci_high"])
 
 
+def make_curves(runs: pd.DataFrame, n_steps: int = 12) -> pd.DataFrame:
+    """Make learning curves that rise to the accuracy of each method."""
+    rows = []
+    for key, group in runs.groupby(["dataset", "subsample", "classifier", "augmenter"], sort=False):
+        best = float(group["accuracy"].mean())
+        rows += [(*key, 10 * step, best - 0.2 * 0.7**step) for step in range(1, n_steps + 1)]
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def make_seed_costs(runs: pd.DataFrame, usd: float | None = 0.004) -> pd.DataFrame:
+    """Make what a data seed costs, for the augmenters that ask a language model."""
+    asked = [name for name in dict.fromkeys(runs["augmenter"]) if name not in (*BASELINES, "eda")]
+    rows = [
+        (dataset, subsample, name, None if usd is None else usd * (place + 1), 64.0 * (place + 1))
+        for (dataset, subsample), _ in runs.groupby(["dataset", "subsample"], sort=False)
+        for place, name in enumerate(asked)
+    ]
+    return pd.DataFrame(rows, columns=list(GAIN_COLUMNS))
+
+
+def make_second_looks(runs: pd.DataFrame, labels: Mapping[str, Sequence[str]]) -> dict[str, pd.DataFrame]:
+    """Make what stands behind the measures and the comparisons, by the library's own statistics where it is quick."""
+    return {
+        "classes": _make_classes(runs, labels),
+        "calibration": _make_calibration(runs),
+        "variance": split_variance(runs),
+        "opinions": second_opinions(runs, BASELINES, metrics=["accuracy"]),
+        "ranks": rank_methods(runs, BASELINES),
+    }
+
+
+def _cells(runs: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [tuple(key) for key, _ in runs.groupby(["dataset", "subsample", "augmenter", "classifier"], sort=False)]
+
+
+def _make_classes(runs: pd.DataFrame, labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    rows = []
+    for place, cell in enumerate(_cells(runs)):
+        for number, label in enumerate(labels.get(cell[0], ())):
+            f1 = 0.5 + (7 * number + 3 * place) % 40 / 100
+            bounds = [value + part for value in (f1 + 0.02, f1 - 0.02, f1) for part in (0, -0.03, 0.03)]
+            rows.append((*cell, label, 3, 250.0, *bounds))
+    return pd.DataFrame(rows, columns=tables.schema("classes").names)
+
+
+def _make_calibration(runs: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        (*cell, low / 15, (low + 1) / 15, 0 if low < 7 else 100 * low, (low + 0.5) / 15, (low + 0.5) / 15 - place / 100)
+        for place, cell in enumerate(_cells(runs))
+        for low in range(15)
+    ]
+    return pd.DataFrame(rows, columns=tables.schema("all_calibration").names)
+
+
+def make_study(
+    augmenters: Sequence[str] = (*AUGMENTERS, "promptmix", "back-translation"),
+    subsamples: Sequence[str] = ("8s", "16s", "32s"),
+    seeds: Sequence[int] = tuple(range(1, 21)),
+    n_rows: int = 2000,
+) -> ReportData:
+    """Make the data of a study; by default of 6 methods, 3 sizes and 20 data seeds, with two trials each.
+
+    Its runs are made up, and all that follows from them is what HyperMix makes of them.
+    """
+    runs = make_runs(augmenters, seeds, subsamples=subsamples)
+    synthetic = make_synthetic(n_rows)
+    settings = [("rt", subsample) for subsample in subsamples]
+    quality = make_quality([name for name in augmenters if name != "none"], settings)
+    order = {name: place for place, name in enumerate((*subsamples, *augmenters))}
+    summary, comparisons = (
+        frame.sort_values(["subsample", "augmenter"], key=lambda names: names.map(order), kind="stable")
+        for frame in (summarize(runs), compare(runs, BASELINES))
+    )
+    verdict = judge(comparisons, summary, BASELINES)
+    found = {"runs": runs, "summary": summary, "comparisons": comparisons}
+    return make_report(**found, verdict=verdict, synthetic=synthetic, n_synthetic_total=n_rows, quality=quality)
+
+
 def make_report(**changes: Any) -> ReportData:
     """Make the data of a report; keyword arguments replace its fields."""
     runs = changes.get("runs", make_runs())
@@ -350,6 +435,10 @@ def make_report(**changes: Any) -> ReportData:
         "words": make_words(),
         "quality": make_quality(),
         "repeaters": ["duplicate"],
+        "bounds": [],
+        "curves": make_curves(runs),
+        "seed_costs": make_seed_costs(runs),
+        **make_second_looks(runs, changes.get("labels", {"rt": ["negative", "positive"]})),
         "warnings": {
             "rt": [
                 "train: 3 rows of 9767 have an empty text (rows 1553, 1714, 2220); they are left out",

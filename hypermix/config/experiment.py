@@ -27,7 +27,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "quality": 2,
     "train": 2,
     "evaluate": 1,
-    "aggregate": 1,
+    "aggregate": 2,
     "choose": 1,
     "fit": 1,
     "export": 1,

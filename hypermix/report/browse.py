@@ -29,6 +29,22 @@ COLUMNS = (
 )
 """What a reader is shown of a synthetic row; the frame may hold more."""
 
+_SHARED = (
+    "dataset",
+    "subsample",
+    "data_seed",
+    "augmenter",
+    "trial",
+    "label",
+    "label_source",
+    "llm",
+    "reason",
+)
+_TEXT_LENGTHS = (4000, 2000, 1000, 500, 250)
+_TEXT_BUDGET = 1_000_000
+_SHOWN_SHARES = 5
+_SMALLEST_SHARE = 0.01
+
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -52,6 +68,59 @@ def browsable_rows(synthetic: pd.DataFrame, labels: Mapping[str, Sequence[str]])
     if missing:
         raise ArtefactError(f"the synthetic rows of the report lack the columns {missing}")
     return [_row(record, labels) for record in synthetic[list(COLUMNS)].to_dict("records")]
+
+
+def packed_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Turn browsable rows into columns, so that a page holds thousands of them in little space.
+
+    Texts are cut where all together would be too long for a page. Of a soft label the five largest probabilities and
+    those of at least 0.01 are kept.
+
+    Args:
+        rows: What `browsable_rows` returned.
+
+    Returns:
+        ``n``; ``shared``, for each column that repeats its values the distinct ``values`` and where each row's stands
+        (``at``; -1 for None); ``names``, the labels of soft labels; a list each for ``text``, ``length`` (in
+        characters, where the text is cut; else 0), ``label_mass``, ``sources``, ``kept`` (1 or 0), ``soft`` (label and
+        probability in turn, likeliest first, or None) and ``more`` (how many probabilities are left out).
+    """
+    length = _text_length([len(row["text"] or "") for row in rows])
+    names = list(dict.fromkeys(name for row in rows for name, _ in row["soft_label"] or ()))
+    at = {name: place for place, name in enumerate(names)}
+    shares = [_large_shares(row["soft_label"]) for row in rows]
+    return {
+        "n": len(rows),
+        "shared": {name: _shared([row[name] for row in rows]) for name in _SHARED},
+        "names": names,
+        "text": [None if row["text"] is None else row["text"][:length] for row in rows],
+        "length": [len(row["text"]) if len(row["text"] or "") > length else 0 for row in rows],
+        "label_mass": [row["label_mass"] for row in rows],
+        "sources": [row["sources"] for row in rows],
+        "kept": [int(row["kept"]) for row in rows],
+        "soft": [
+            None if found is None else [part for name, share in found for part in (at[name], share)] for found in shares
+        ],
+        "more": [len(row["soft_label"] or ()) - len(found or ()) for row, found in zip(rows, shares, strict=True)],
+    }
+
+
+def _text_length(lengths: Sequence[int]) -> int:
+    """Return the largest length to cut at with which all texts fit."""
+    fitting = (most for most in _TEXT_LENGTHS if sum(min(length, most) for length in lengths) <= _TEXT_BUDGET)
+    return next(fitting, _TEXT_LENGTHS[-1])
+
+
+def _shared(values: Sequence[str | None]) -> dict[str, Any]:
+    distinct = list(dict.fromkeys(value for value in values if value is not None))
+    at = {value: place for place, value in enumerate(distinct)}
+    return {"values": distinct, "at": [-1 if value is None else at[value] for value in values]}
+
+
+def _large_shares(pairs: Sequence[Sequence[Any]] | None) -> list[Sequence[Any]] | None:
+    if pairs is None:
+        return None
+    return [pair for place, pair in enumerate(pairs) if place < _SHOWN_SHARES or pair[1] >= _SMALLEST_SHARE]
 
 
 def inert_json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The two figures of a report: accuracy by method, and paired differences."""
+"""Two figures of a report with a row a method: accuracy, and paired differences."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from hypermix.errors import ArtefactError
+from hypermix.report.drawing import Drawing
 from hypermix.report.format import NOT_DEFINED, interval, is_defined, percent, points
 from hypermix.report.outcome import find_outcome
 from hypermix.report.panel import Panel, Row, draw_panels
-from hypermix.report.svg import to_svg
 
 METRIC = "accuracy"
 """The measure that figures show."""
@@ -41,8 +41,7 @@ def accuracy_figure(
     baselines: Sequence[str] = (),
     chance: Mapping[str, float] | None = None,
     width_px: float = WIDE_PX,
-    name: str = "accuracy",
-) -> str:
+) -> Drawing:
     """Draw the accuracy of each method, a panel for each dataset, subsample size and classifier.
 
     Args:
@@ -52,10 +51,6 @@ def accuracy_figure(
         baselines: The augmenters that others are compared with; they are drawn in gray, with a square mark.
         chance: For each dataset the accuracy of guessing, 0 to 1; it is a dotted line where it fits on the axis.
         width_px: Width in pixels; below 560 the layout is the one for phones.
-        name: What the SVG's ids start with.
-
-    Returns:
-        SVG text.
 
     Raises:
         ArtefactError: If there is no accuracy to draw.
@@ -72,7 +67,7 @@ def accuracy_figure(
     text = "; ".join(
         f"{panel.title}: " + ", ".join(f"{row.name} {row.numbers}" for row in panel.rows) for panel in panels
     )
-    return to_svg(draw_panels(panels, width_px), name, "Accuracy by method, in percent", text)
+    return Drawing(draw_panels(panels, width_px), "Accuracy by method, in percent", text)
 
 
 def difference_figure(
@@ -80,8 +75,7 @@ def difference_figure(
     *,
     outcomes: Mapping[OutcomeKey, str] | None = None,
     width_px: float = WIDE_PX,
-    name: str = "difference",
-) -> str:
+) -> Drawing:
     """Draw the paired differences in accuracy of each augmenter against each baseline.
 
     Args:
@@ -89,10 +83,9 @@ def difference_figure(
         outcomes: The verdict's outcome for a comparison; its mark has the outcome's shape. A comparison that the
             verdict does not speak of has a square.
         width_px: Width in pixels; below 560 the layout is the one for phones.
-        name: What the SVG's ids start with.
 
     Returns:
-        SVG text; all panels share one axis, in points.
+        All panels share one axis, in points.
 
     Raises:
         ArtefactError: If there is no difference in accuracy to draw, or an outcome is unknown.
@@ -103,7 +96,7 @@ def difference_figure(
             "the table 'comparisons' has no row with the metric 'accuracy' to draw; run aggregate again"
         )
     found = 100 * table[["mean_difference", "ci_low", "ci_high"]].to_numpy(dtype=float)
-    limits = _padded(np.append(found[np.isfinite(found)], 0.0), least_span=2.0)
+    limits = padded(np.append(found[np.isfinite(found)], 0.0), least_span=2.0)
     panels = [
         Panel(
             " · ".join(setting),
@@ -118,7 +111,7 @@ def difference_figure(
     text = "; ".join(
         f"{panel.title}: " + ", ".join(f"{row.name} {row.numbers}" for row in panel.rows) for panel in panels
     )
-    return to_svg(draw_panels(panels, width_px), name, "Paired differences in accuracy, in points", text)
+    return Drawing(draw_panels(panels, width_px), "Paired differences in accuracy, in points", text)
 
 
 def group_settings(table: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
@@ -146,10 +139,11 @@ def _by_dataset(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _limits(rows: pd.DataFrame, runs: pd.DataFrame) -> tuple[float, float]:
     bounds = rows[["mean", "ci_low", "ci_high"]].to_numpy(dtype=float).ravel()
     found = 100 * np.concatenate([bounds, seed_means(runs)[METRIC].to_numpy(dtype=float)])
-    return _padded(found[np.isfinite(found)], least_span=4.0)
+    return padded(found[np.isfinite(found)], least_span=4.0)
 
 
-def _padded(found: np.ndarray, least_span: float) -> tuple[float, float]:
+def padded(found: np.ndarray, least_span: float) -> tuple[float, float]:
+    """Return the ends of an axis that shows these numbers with room around them, at least `least_span` apart."""
     low, high = (float(found.min()), float(found.max())) if found.size else (0.0, 0.0)
     middle, half = (low + high) / 2, max(high - low, least_span) / 2
     return middle - 1.08 * half, middle + 1.08 * half

@@ -8,79 +8,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from hypermix.report import browse, cost, dataset, figure, rejected, section
+from hypermix.report import browse, cost, dataset, pictures, rejected, section
+from hypermix.report.breakdown import class_groups
+from hypermix.report.data import ReportData
 from hypermix.report.format import count, percent
+from hypermix.report.opinion import opinion_groups
 from hypermix.report.outcome import OUTCOMES, find_outcome
 from hypermix.report.quality import quality_groups, quality_legend
+from hypermix.report.ranks import rank_groups
+from hypermix.report.spread import spread_groups
 
 _STATIC_ROWS = 20
 
 
-@dataclass(frozen=True)
-class ReportData:
-    """Everything that a report shows.
-
-    Attributes:
-        runs: The table ``runs``.
-        summary: The table ``summary``.
-        comparisons: The table ``comparisons``.
-        costs: The table ``costs``; augmenters without a language model have no row.
-        spending: What receipts tell beside ``costs``; see `hypermix.report.cost.cost_rows`.
-        verdict: What `hypermix.stats` judged.
-        synthetic: A sample of synthetic rows with their keys, drawn by the caller.
-        rejected: Rows that were made and not used; see `hypermix.report.rejected.COLUMNS`.
-        n_synthetic_total: How many synthetic rows the sample was drawn from.
-        labels: For each dataset its labels in label order.
-        baselines: The augmenters that others are compared with.
-        config_yaml: The config of the experiment, without secrets.
-        versions: The version of each program, by its name.
-        seeds: The data seeds and trials, by what they seed.
-        commands: What to type to get the same results, a command an entry.
-        notices: What a reader must know before the numbers, a sentence an entry.
-        profile: The table ``profile`` of all datasets, with the column ``dataset``.
-        words: The label words of a dataset and language model an entry: ``dataset``, ``llm`` (or None) and ``rows``,
-            each a label, its word, and the word's tokens (None where no tokenizer is at hand).
-        warnings: What was told of a dataset while it was prepared, a sentence an entry.
-        quality: Means of the measures of synthetic rows; see `hypermix.stats.quality.summarize_quality`.
-        repeaters: The controls whose texts are the real rows.
-    """
-
-    runs: pd.DataFrame
-    summary: pd.DataFrame
-    comparisons: pd.DataFrame
-    costs: pd.DataFrame
-    spending: pd.DataFrame
-    verdict: Mapping[str, Any]
-    synthetic: pd.DataFrame
-    rejected: pd.DataFrame
-    n_synthetic_total: int
-    labels: Mapping[str, Sequence[str]]
-    baselines: Sequence[str]
-    config_yaml: str
-    versions: Mapping[str, str]
-    seeds: Mapping[str, Sequence[int]]
-    commands: Sequence[str]
-    notices: Sequence[str]
-    profile: pd.DataFrame
-    words: Sequence[Mapping[str, Any]]
-    warnings: Mapping[str, Sequence[str]]
-    quality: pd.DataFrame
-    repeaters: Sequence[str]
-
-
-def render(data: ReportData) -> str:
+def render(data: ReportData, gallery: pictures.Gallery | None = None) -> str:
     """Write the report.
 
     Args:
         data: What it shows.
+        gallery: Its figures, if files have them too; drawn here if None.
 
     Returns:
         HTML; equal data give equal text.
@@ -99,7 +51,8 @@ def render(data: ReportData) -> str:
     style, script = (_source(loader, environment, name) for name in ("report.css", "report.js"))
     page = environment.get_template("report.html.j2").render(
         **_verdict_words(data),
-        **_number_words(data),
+        **_number_words(data, gallery or pictures.Gallery(data)),
+        **_further_words(data),
         **_row_words(data),
         **_data_words(data),
         **_quality_words(data),
@@ -141,15 +94,14 @@ def _verdict_words(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _number_words(data: ReportData) -> dict[str, Any]:
+def _number_words(data: ReportData, gallery: pictures.Gallery) -> dict[str, Any]:
     outcomes = section.verdict_outcomes(data.verdict)
     return {
         "sizes": section.experiment_size(data.runs),
-        "accuracy_figures": _accuracy_figures(data),
+        "figures": {name: pictures.page_figures(gallery, name) for name in pictures.FIGURES},
         "accuracy_groups": section.accuracy_groups(data.runs, data.summary),
         "measure_names": section.measure_names(),
         "measure_groups": section.measure_groups(data.summary),
-        "difference_figures": _difference_figures(data, outcomes),
         "difference_groups": section.difference_groups(data.comparisons, outcomes),
         "cost_rows": cost.cost_rows(data.costs, data.spending),
         "total_cost": cost.total_cost(data.costs),
@@ -158,46 +110,16 @@ def _number_words(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _accuracy_figures(data: ReportData) -> list[tuple[str, Markup]]:
-    if data.summary.empty:
-        return []
-    chance = {name: 1 / len(names) for name, names in data.labels.items() if names}
-    return [
-        (
-            layout,
-            Markup(  # noqa: S704 - figures escape their texts
-                figure.accuracy_figure(
-                    data.runs,
-                    data.summary,
-                    baselines=data.baselines,
-                    chance=chance,
-                    width_px=width_px,
-                    name=f"accuracy-{layout}",
-                )
-            ),
-        )
-        for layout, width_px in _layouts()
-    ]
-
-
-def _difference_figures(data: ReportData, outcomes: Mapping[figure.OutcomeKey, str]) -> list[tuple[str, Markup]]:
-    if data.comparisons.empty:
-        return []
-    return [
-        (
-            layout,
-            Markup(  # noqa: S704 - figures escape their texts
-                figure.difference_figure(
-                    data.comparisons, outcomes=outcomes, width_px=width_px, name=f"difference-{layout}"
-                )
-            ),
-        )
-        for layout, width_px in _layouts()
-    ]
-
-
-def _layouts() -> tuple[tuple[str, float], ...]:
-    return ("wide", figure.WIDE_PX), ("narrow", figure.NARROW_PX)
+def _further_words(data: ReportData) -> dict[str, Any]:
+    return {
+        "class_groups": class_groups(data.classes),
+        "reliability": pictures.reliability(data),
+        "many_settings": pictures.has_many_settings(data),
+        "most_settings": pictures.MOST_SETTINGS,
+        "spread_groups": spread_groups(data.variance),
+        "opinion_groups": opinion_groups(data.comparisons, data.opinions),
+        "rank_groups": rank_groups(data.ranks),
+    }
 
 
 def _data_words(data: ReportData) -> dict[str, Any]:
@@ -213,12 +135,14 @@ def _quality_words(data: ReportData) -> dict[str, Any]:
 def _row_words(data: ReportData) -> dict[str, Any]:
     rows = browse.browsable_rows(data.synthetic, data.labels)
     return {
-        "rows_json": Markup(browse.inert_json(rows)),  # noqa: S704 - its markup characters are escaped
+        "rows_json": Markup(browse.inert_json(browse.packed_rows(rows))),  # noqa: S704 - its markup characters are escaped
         "static_rows": [_static_row(row) for row in rows[:_STATIC_ROWS]],
         "rejected_rows": rejected.rejected_rows(data.rejected),
         "n_rows": count(len(rows)),
         "n_total": count(data.n_synthetic_total),
         "is_sample": len(rows) < data.n_synthetic_total,
+        "row_datasets": list(dict.fromkeys(row["dataset"] for row in rows)),
+        "row_sizes": list(dict.fromkeys(row["subsample"] for row in rows)),
         "row_augmenters": list(dict.fromkeys(row["augmenter"] for row in rows)),
         "row_labels": sorted({row["label"] for row in rows if row["label"] is not None}),
         "row_reasons": sorted({row["reason"] for row in rows if row["reason"] is not None}),

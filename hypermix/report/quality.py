@@ -121,9 +121,9 @@ def quality_groups(quality: pd.DataFrame, repeaters: Collection[str]) -> list[di
         repeaters: Controls whose texts are the real rows: of them only measures of labels are told.
 
     Returns:
-        A dict a setting: ``title``, ``augmenters``, ``rows`` with ``name`` and ``cells`` (``mean``, ``interval`` and
-        ``beside``, the last two None where there is none; a whole cell is None where it was not measured), and
-        ``absent``, the names of the measures that none has.
+        A dict a setting: ``title``, ``setting`` (dataset and size), ``augmenters``, ``rows`` with ``name`` and
+        ``cells`` (``mean``, ``interval`` and ``beside``, the last two None where there is none; a whole cell is None
+        where it was not measured), and ``absent``, the names of the measures that none has.
     """
     groups = [
         _group((str(dataset), str(size)), part, repeaters)
@@ -147,7 +147,7 @@ def _group(setting: tuple[str, str], part: pd.DataFrame, repeaters: Collection[s
             rows.append({"name": measure.name, "cells": cells})
         else:
             absent.append(measure.name.removesuffix(", %"))
-    return {"title": " · ".join(setting), "augmenters": augmenters, "rows": rows, "absent": absent}
+    return {"title": " · ".join(setting), "setting": setting, "augmenters": augmenters, "rows": rows, "absent": absent}
 
 
 def quality_legend(groups: Collection[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -23,18 +23,28 @@ ROLES: Final = {
     "accent": "#0072b2",
     "good": "#00795a",
     "bad": "#b84a00",
+    "line1": "#0073b3",
+    "line2": "#b84b00",
+    "line3": "#00795b",
+    "line4": "#a3387a",
+    "line5": "#7a6000",
+    "line6": "#2f4b9c",
 }
 """The colors of figures by role.
 
 Blue is Okabe and Ito's (Color Universal Design, 2008); their bluish green and vermilion are darkened here until they
-have a contrast of 4.5 on white. A style sheet replaces them through the classes ``f-ROLE`` (fill) and ``s-ROLE``
-(stroke).
+have a contrast of 4.5 on white. ``line1`` to ``line6`` tell lines apart, beside their marks and dashes: these three by
+names of their own, Okabe and Ito's reddish purple darkened, a brown and an indigo. A style sheet replaces them through
+the classes ``f-ROLE`` (fill) and ``s-ROLE`` (stroke).
 """
 
 _FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_PLACES = ("d", "x", "y", "transform", "stroke-dasharray")
+_LOOKS = ("fill", "stroke", "stroke-width", "fill-opacity", "stroke-opacity", "opacity", "stroke-linejoin", "class")
 _DROPPED_STYLES = {"font-family"}
 _BY_COLOR = {color: role for role, color in ROLES.items()}
 
@@ -62,6 +72,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> str:
     for element in root.iter():
         _rewrite(element, name)
     _drop_ids(root)
+    _share_looks(root)
     _describe(root, name, title, description)
     return Tree.tostring(root, encoding="unicode")
 
@@ -89,6 +100,9 @@ def _rewrite(element: Tree.Element, name: str) -> None:
         del element.attrib["transform"]
     if "d" in element.attrib:
         element.set("d", " ".join(element.attrib["d"].split()))
+    for place in _PLACES:
+        if place in element.attrib:  # a hundredth of a pixel is enough
+            element.set(place, _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", element.attrib[place]))
     if "id" in element.attrib:
         element.set("id", f"{name}-{element.attrib['id']}")
     if _LINK in element.attrib:
@@ -98,6 +112,19 @@ def _rewrite(element: Tree.Element, name: str) -> None:
     if element.text is not None and not element.text.strip():
         element.text = None
     element.tail = "\n" if element.tag == "g" else None
+
+
+def _share_looks(root: Tree.Element) -> None:
+    """Give the group of many marks the look that they share: each mark is then its place alone."""
+    for group in root.iter("g"):
+        marks = [child for child in group if child.tag == "use"]
+        if len(marks) > 1:
+            for look in _LOOKS:
+                shared = {mark.get(look) for mark in marks}
+                if len(shared) == 1 and None not in shared:
+                    group.set(look, marks[0].attrib[look])
+                    for mark in marks:
+                        del mark.attrib[look]
 
 
 def _drop_ids(root: Tree.Element) -> None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from hypermix.errors import ArtefactError
 from hypermix.stats.interval import check_finite, check_share, mean_interval
+from hypermix.stats.overlap import corrected_p
 
-EXACT_LIMIT = 20
-"""Up to this many pairs all 2**n sign patterns are counted."""
+EXACT_LIMIT = 30
+"""Up to this many pairs all 2**n sign patterns are counted; two halves of 2**15 sums are joined for that."""
 
 MONTE_CARLO_DRAWS = 2**20
 """How many sign patterns are drawn beyond `EXACT_LIMIT`; the standard error of p is then at most 0.0005."""
@@ -24,9 +25,11 @@ MAX_PAIRS = 100_000
 
 EXACT = "exact sign-flip"
 MONTE_CARLO = "monte carlo sign-flip"
+CORRECTED = "corrected resampled t"
 NO_TEST = "none"
 
-_CHUNK = 2**14
+_CHUNK = 2**16
+_BLOCK = 15  # values whose sums are tabulated together
 _TIES = 1e-12  # sums that differ by less than this share of the total are equal up to rounding
 _LARGE_EFFECT = 100.0  # two pairs are plenty here; the noncentral t distribution overflows far beyond
 
@@ -41,7 +44,7 @@ class Comparison:
         ci_low: Lower bound of the t interval of the mean difference; NaN with fewer than two pairs.
         ci_high: Upper bound; NaN with fewer than two pairs.
         p_value: Two-sided p value before correction; NaN with fewer than two pairs.
-        test: `EXACT`, `MONTE_CARLO` or `NO_TEST`.
+        test: `EXACT`, `MONTE_CARLO`, `CORRECTED` or `NO_TEST`.
         effect_size: Mean over standard deviation of the differences; NaN where not defined.
         pairs_needed: Pairs for 80 % power at this effect size; None where not defined.
     """
@@ -77,35 +80,62 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
     """
     values = _numbers(differences)
     total = float(np.abs(values).sum())
-    if total == 0:
-        return 1.0
     threshold = abs(float(values.sum())) - _TIES * total
+    if threshold <= 0:
+        return 1.0
     if len(values) <= EXACT_LIMIT:
-        return float(np.mean(np.abs(_half_of_sums(values)) >= threshold))
+        return _count_all(values, threshold) * smallest_p(len(values))
     return (1 + _count_drawn(values, threshold, seed)) / (1 + MONTE_CARLO_DRAWS)
 
 
-def _half_of_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums of all sign patterns whose first sign is plus; the others are their negatives."""
-    sums = values[:1]
-    for value in values[1:]:
+def _count_all(values: NDArray[np.float64], threshold: float) -> int:
+    """Count the sign patterns with a plus in front whose sum is at least so far from zero.
+
+    The sums of one half of the values are sorted, so that for each sum of the other half two searches tell how many
+    are far enough (Horowitz and Sahni 1974, "Computing partitions with applications to the knapsack problem").
+    """
+    middle = (len(values) + 1) // 2
+    first, second = _sums(values[1:middle]) + values[0], np.sort(_sums(values[middle:]))
+    above = len(second) - np.searchsorted(second, threshold - first, side="left")
+    below = np.searchsorted(second, -threshold - first, side="right")
+    return int(above.sum() + below.sum())
+
+
+def _sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of all sign patterns, (2**n,)."""
+    sums = np.zeros(1)
+    for value in values:
         sums = np.concatenate([sums + value, sums - value])
     return sums
 
 
 def _count_drawn(values: NDArray[np.float64], threshold: float, seed: int) -> int:
     generator = np.random.Generator(np.random.PCG64(seed))
-    total = values.sum()
+    blocks = [_sums(values[start : start + _BLOCK]) for start in range(0, len(values), _BLOCK)]
     count = 0
     for _ in range(MONTE_CARLO_DRAWS // _CHUNK):
-        plus = generator.integers(0, 2, size=(_CHUNK, len(values)), dtype=np.int8)
-        count += int(np.count_nonzero(np.abs(2 * (plus @ values) - total) >= threshold))
+        sums = np.zeros(_CHUNK)
+        for block in blocks:
+            sums += block[generator.integers(0, len(block), _CHUNK, dtype=np.uint16)]
+        count += int(np.count_nonzero(np.abs(sums) >= threshold))
     return count
+
+
+def reachable_p(n_pairs: int) -> float:
+    """Return the smallest p value that `sign_flip_p` can give: `smallest_p`, or that of one pattern of those drawn."""
+    return smallest_p(n_pairs) if n_pairs <= EXACT_LIMIT else 1 / (1 + float(MONTE_CARLO_DRAWS))
+
+
+def p_error(p_value: float, n_pairs: int) -> float:
+    """Return the Monte Carlo standard error of a sign-flip p value: 0 where all patterns are counted."""
+    if n_pairs <= EXACT_LIMIT or math.isnan(p_value):
+        return 0.0
+    return math.sqrt(p_value * (1 - p_value) / MONTE_CARLO_DRAWS)
 
 
 def smallest_p(n_pairs: int) -> float:
     """Return the smallest p value that the exact sign-flip test can give: ``2 / 2**n_pairs``, at most 1."""
-    return 1.0 if n_pairs < 1 else 2.0 ** (1 - n_pairs)
+    return 1.0 if n_pairs < 1 else math.ldexp(2.0, -n_pairs)
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,19 +188,22 @@ def effect_size(differences: Iterable[float]) -> float:
     return found.mean / found.sd
 
 
-def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
+def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8, more: float = 0.0) -> int | None:
     """Return how many pairs a study needs to find an effect of this size.
 
-    The power is that of the two-sided paired t test (noncentral t distribution; Cohen 1988, section 2.3.5). The
-    answer is also large enough for the exact sign-flip test to reach alpha at all, which takes 6 pairs at 0.05.
+    The power is that of the two-sided paired t test (noncentral t distribution; Cohen 1988, section 2.3.5) at the
+    largest level up to alpha that the sign-flip test of so many pairs can have: 3.1 % for 6 pairs at 0.05, and none for
+    fewer. Simulations in docs/statistics.md agree with that.
 
     Args:
         effect: The effect size that is assumed to be true; see `effect_size`.
         alpha: The bound for p.
         power: The chance of a p value of at most alpha.
+        more: What overlapping test sets add to the variance; see `hypermix.stats.overlap`.
 
     Returns:
-        At least 2. `MAX_PAIRS` stands for that many or more. None if the effect is 0 or NaN: no number is enough.
+        At least 2. `MAX_PAIRS` stands for that many or more. None if no number is enough: the effect is 0 or NaN, or
+        the rows that test sets share hide it.
 
     Raises:
         ArtefactError: If alpha or power is not between 0 and 1.
@@ -180,40 +213,71 @@ def pairs_needed(effect: float, alpha: float = 0.05, power: float = 0.8) -> int 
     if math.isnan(effect) or effect == 0:
         return None
     size = min(abs(effect), _LARGE_EFFECT)
-    low, high = 2, MAX_PAIRS
+
+    def enough(n_pairs: int) -> bool:
+        return smallest_p(n_pairs) <= alpha and paired_power(n_pairs, size, alpha, more) >= power
+
+    low, high = 2, 2
+    while not enough(high):
+        if high >= MAX_PAIRS:
+            return MAX_PAIRS if more == 0 else None
+        low, high = high + 1, min(2 * high, MAX_PAIRS)
     while low < high:
         middle = (low + high) // 2
-        enough = smallest_p(middle) <= alpha and _power(middle, size, alpha) >= power
-        low, high = (low, middle) if enough else (middle + 1, high)
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
 
 
-def _power(n_pairs: int, effect: float, alpha: float) -> float:
-    freedom, shift = n_pairs - 1, effect * math.sqrt(n_pairs)
-    critical = float(stats.t.ppf(1 - alpha / 2, freedom))
-    wrong_sign = float(stats.nct.cdf(-critical, freedom, shift))  # scipy 1.17 gives NaN where this is below 1e-20
-    return float(stats.nct.sf(critical, freedom, shift)) + (0.0 if math.isnan(wrong_sign) else wrong_sign)
+def paired_power(n_pairs: int, effect: float, alpha: float = 0.05, more: float = 0.0) -> float:
+    """Return the chance that so many pairs give a p value of at most alpha; see `pairs_needed`.
+
+    Args:
+        n_pairs: How many pairs, at least two, enough for the sign-flip test to reach alpha.
+        effect: The effect size that is assumed to be true, above 0.
+        alpha: The bound for p.
+        more: What overlapping test sets add to the variance; see `hypermix.stats.overlap`.
+    """
+    level = alpha
+    if more == 0 and n_pairs <= EXACT_LIMIT:
+        # Of 2**(n - 1) p values so many are at most alpha; with few pairs the level that is reached is well below it.
+        patterns = math.floor(alpha / smallest_p(n_pairs))
+        if patterns == 1:  # all differences must have one sign
+            return float(special.ndtr(effect) ** n_pairs + special.ndtr(-effect) ** n_pairs)
+        level = patterns * smallest_p(n_pairs)
+    freedom, shift = n_pairs - 1, effect / math.sqrt(1 / n_pairs + more)
+    critical = float(special.stdtrit(freedom, 1 - level / 2))
+    missed, wrong_sign = (float(special.nctdtr(freedom, shift, bound)) for bound in (critical, -critical))
+    return 1 - missed + (0.0 if math.isnan(wrong_sign) else wrong_sign)
 
 
-def compare_pairs(differences: Iterable[float], level: float = 0.95, alpha: float = 0.05) -> Comparison:
-    """Return all that is known about a paired difference.
+def compare_pairs(
+    differences: Iterable[float], level: float = 0.95, alpha: float = 0.05, more: float = 0.0
+) -> Comparison:
+    """Return everything that a table says about one paired difference.
+
+    Where test sets overlap, the sign-flip test does not hold, since its differences must be independent: the corrected
+    resampled t test stands in its place. Its p value is held at what the sign-flip test of as many pairs could give, so
+    that no few differences that happen to be alike prove anything.
 
     Args:
         differences: One finite difference for each data seed that has both methods, (n_pairs,).
         level: Coverage of the interval.
         alpha: The bound for p in `pairs_needed`, for one comparison alone.
+        more: What overlapping test sets add to the variance; see `hypermix.stats.overlap`.
 
     Raises:
         ArtefactError: If a difference is NaN or infinite, or level or alpha is not between 0 and 1.
     """
     values = _numbers(differences)
-    found = mean_interval(values, level)
+    found = mean_interval(values, level, more)
     effect = effect_size(values)
     if found.n < 2:
         p_value, test = math.nan, NO_TEST
+    elif more:
+        p_value, test = max(corrected_p(values, more), smallest_p(found.n)), CORRECTED
     else:
         p_value, test = sign_flip_p(values), EXACT if found.n <= EXACT_LIMIT else MONTE_CARLO
-    needed = pairs_needed(effect, alpha)
+    needed = pairs_needed(effect, alpha, more=more)
     return Comparison(found.n, found.mean, found.low, found.high, p_value, test, effect, needed)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from hypermix.errors import ArtefactError
 
@@ -34,7 +34,7 @@ class Interval:
     n: int
 
 
-def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
+def mean_interval(values: Iterable[float], level: float = 0.95, more: float = 0.0) -> Interval:
     """Return the mean of values and its Student t confidence interval.
 
     The t interval (Student 1908) is used and not the percentile bootstrap: experiments have few data seeds, and with
@@ -44,6 +44,8 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     Args:
         values: One finite number for each data seed, in the measure's own unit.
         level: Coverage of the interval, between 0 and 1.
+        more: What dependence between the values adds to 1 / n in the variance of their mean; see
+            `hypermix.stats.overlap`.
 
     Returns:
         The interval in the unit of the values. Equal values give an interval of width zero.
@@ -59,7 +61,7 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
         return Interval(float(numbers[0]) if n else math.nan, math.nan, math.nan, math.nan, n)
     mean = float(numbers.mean())
     sd = float(numbers.std(ddof=1)) if np.ptp(numbers) > ROUNDING else 0.0
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd * math.sqrt(1 / n + more)
     return Interval(mean, sd, mean - half, mean + half, n)
 
 

@@ -56,9 +56,9 @@ def macro_f1(labels: Labels, probabilities: Probabilities) -> float:
     Raises:
         ArtefactError: If the arrays do not fit each other or hold impossible values.
     """
-    confusion = _confusion(labels, probabilities)
-    hits = np.diag(confusion)
-    involved = confusion.sum(axis=0) + confusion.sum(axis=1)
+    counts = confusion(labels, probabilities)
+    hits = np.diag(counts)
+    involved = counts.sum(axis=0) + counts.sum(axis=1)
     return float(np.mean(2 * hits / np.maximum(involved, 1)))
 
 
@@ -75,9 +75,9 @@ def mcc(labels: Labels, probabilities: Probabilities) -> float:
     Raises:
         ArtefactError: If the arrays do not fit each other or hold impossible values.
     """
-    confusion = _confusion(labels, probabilities).astype(np.float64)
-    true, predicted, n = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
-    covariance = np.trace(confusion) * n - true @ predicted
+    counts = confusion(labels, probabilities).astype(np.float64)
+    true, predicted, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    covariance = np.trace(counts) * n - true @ predicted
     spread = (n**2 - predicted @ predicted) * (n**2 - true @ true)
     return float(covariance / np.sqrt(spread)) if spread else 0.0
 
@@ -132,13 +132,47 @@ def ece(labels: Labels, probabilities: Probabilities) -> float:
     Raises:
         ArtefactError: If the arrays do not fit each other or hold impossible values.
     """
+    confidence, correct, bins = _binned(labels, probabilities)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def calibration(labels: Labels, probabilities: Probabilities) -> dict[str, list[float]]:
+    """Return the bins of `ece`, also those without rows.
+
+    Args:
+        labels: True classes, (n,) integers in label order.
+        probabilities: Predicted probabilities, (n, n_classes).
+
+    Returns:
+        The columns of the table ``calibration``, a row for each of `ECE_BINS` bins: its bounds ``low`` and ``high``,
+        its rows ``n``, and their mean ``confidence`` and ``accuracy``, NaN without rows.
+
+    Raises:
+        ArtefactError: If the arrays do not fit each other or hold impossible values.
+    """
+    confidence, correct, bins = _binned(labels, probabilities)
+    n = np.bincount(bins, minlength=ECE_BINS)
+    rows = np.where(n > 0, n, np.nan)
+    edges = np.arange(ECE_BINS + 1) / ECE_BINS
+    return {
+        "low": edges[:-1].tolist(),
+        "high": edges[1:].tolist(),
+        "n": n.tolist(),
+        "confidence": (np.bincount(bins, weights=confidence, minlength=ECE_BINS) / rows).tolist(),
+        "accuracy": (np.bincount(bins, weights=correct, minlength=ECE_BINS) / rows).tolist(),
+    }
+
+
+def _binned(
+    labels: Labels, probabilities: Probabilities
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return for each row its highest probability, whether its class is the true one, and its bin."""
     _check(labels, probabilities)
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     inner_edges = np.arange(1, ECE_BINS) / ECE_BINS
-    bins = np.searchsorted(inner_edges, confidence, side="left")
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
+    return confidence, correct, np.searchsorted(inner_edges, confidence, side="left").astype(np.int64)
 
 
 _MEASURES: dict[str, Callable[[Labels, Probabilities], float]] = {
@@ -164,8 +198,19 @@ def score(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     return {name: _MEASURES[name](labels, probabilities) for name in METRICS}
 
 
-def _confusion(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
-    """Count rows by true class (first axis) and predicted class (second axis)."""
+def confusion(labels: Labels, probabilities: Probabilities) -> NDArray[np.int64]:
+    """Count rows by true class (first axis) and predicted class (second axis).
+
+    Args:
+        labels: True classes, (n,) integers in label order.
+        probabilities: Predicted probabilities, (n, n_classes).
+
+    Returns:
+        Counts, (n_classes, n_classes).
+
+    Raises:
+        ArtefactError: If the arrays do not fit each other or hold impossible values.
+    """
     _check(labels, probabilities)
     n_classes = probabilities.shape[1]
     cells = labels * n_classes + probabilities.argmax(axis=1)

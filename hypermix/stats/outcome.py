@@ -36,6 +36,7 @@ class Finding:
         pairs_needed: Data seeds that a difference of this size needs; None if not defined.
         family: How many comparisons are corrected for, this one included.
         seeds_for_test: The fewest data seeds with which the corrected test can reach alpha.
+        usd_per_seed: Dollars that the augmenter paid for a data seed here; NaN if unknown.
     """
 
     baseline: str
@@ -50,6 +51,22 @@ class Finding:
     pairs_needed: int | None
     family: int
     seeds_for_test: int
+    usd_per_seed: float = math.nan
+
+    @property
+    def largest_difference(self) -> float:
+        """The bound of the interval that is further from zero: what the data still allow; NaN without an interval."""
+        return max(self.ci_low, self.ci_high, key=abs)
+
+    @property
+    def seeds_needed(self) -> int:
+        """How many data seeds would tell: as many as the test needs, and as a difference of this size needs."""
+        return max(self.seeds_for_test, self.pairs_needed or 0)
+
+    @property
+    def usd_needed(self) -> float:
+        """What the data seeds that are missing would cost the augmenter, in dollars; NaN if unknown."""
+        return max(self.seeds_needed - self.n_pairs, 0) * self.usd_per_seed
 
 
 def can_answer(n_pairs: int, other_p_values: Iterable[float], alpha: float) -> bool:

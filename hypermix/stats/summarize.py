@@ -1,36 +1,33 @@
 """From runs to the tables ``summary`` and ``comparisons``.
 
-One place decides what a unit is: trials are averaged inside a data seed, and everything is counted over data seeds.
-A metric that is NaN in a run is treated as if that run were missing for this metric.
+Trials are averaged inside a data seed, and everything is counted over data seeds; see `hypermix.stats.unit`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from hypermix.errors import ArtefactError
 from hypermix.stats.compare import compare_pairs, holm
-from hypermix.stats.interval import ROUNDING, mean_interval
-from hypermix.tables import KEYS, METRICS, SCHEMAS
+from hypermix.stats.interval import mean_interval
+from hypermix.stats.overlap import more_variance
+from hypermix.stats.unit import CELL, as_cell, differences, opponents, ordered, seed_means
+from hypermix.tables import METRICS, SCHEMAS
 
-Cell = tuple[str, str, str, str]
-"""Dataset, subsample, augmenter and classifier: the keys without seeds."""
-
-_CELL = [key for key in KEYS if key not in ("data_seed", "trial")]
-_SEED = "data_seed"
 _COUNTS = ["n_seeds", "n_runs", "n_pairs"]
 
 
-def summarize(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def summarize(runs: pd.DataFrame, level: float = 0.95, overlaps: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Return mean, spread and interval of every metric for every cell.
 
     Args:
         runs: A row a run, with the columns of the table ``runs``; of its counts none is needed.
         level: Coverage of the intervals, between 0 and 1.
+        overlaps: The datasets whose test sets overlap, with the share of rows that two of them have in common; see
+            `hypermix.stats.overlap`.
 
     Returns:
         The columns of the table ``summary``, a row for each cell and metric: cells sorted by dataset, subsample,
@@ -38,19 +35,21 @@ def summarize(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         one data seed. A row without any value has zero counts and NaN.
 
     Raises:
-        ArtefactError: If a column is missing, a run stands there twice, or a metric is infinite.
+        ArtefactError: If a column is missing, a run stands there twice, a metric is infinite, or an overlap is not
+            between 0 and 1.
     """
     rows: list[dict[str, Any]] = []
-    counts = _ordered(runs).groupby(_CELL)[list(METRICS)].count()
-    for cell, seeds in _cells(runs).items():
+    counted = {as_cell(cell): one[list(METRICS)].count() for cell, one in ordered(runs).groupby(CELL)}
+    more = more_variance(overlaps)
+    for cell, seeds in seed_means(runs).items():
         for metric in METRICS:
-            found = mean_interval(seeds[metric].dropna(), level)
+            found = mean_interval(seeds[metric].dropna(), level, more.get(cell[0], 0.0))
             rows.append(
                 {
-                    **dict(zip(_CELL, cell, strict=True)),
+                    **dict(zip(CELL, cell, strict=True)),
                     "metric": metric,
                     "n_seeds": found.n,
-                    "n_runs": int(counts[metric][cell]),
+                    "n_runs": int(counted[cell][metric]),
                     "mean": found.mean,
                     "sd": found.sd,
                     "ci_low": found.low,
@@ -66,6 +65,7 @@ def compare(
     level: float = 0.95,
     alpha: float = 0.05,
     bounds: Sequence[str] = (),
+    overlaps: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Return the paired difference of every augmenter to every baseline, for every metric.
 
@@ -79,6 +79,7 @@ def compare(
         alpha: The bound for p in ``pairs_needed``, for one comparison alone.
         bounds: Names of augmenters that show what can be gained or lost at most. They are no candidates, so the
             others pay nothing for them: their comparisons are a family of their own.
+        overlaps: The datasets whose test sets overlap; see `summarize`. Their test and interval are the corrected ones.
 
     Returns:
         The columns of the table ``comparisons``, in the order of `summarize`, then of `baselines`, then of the
@@ -86,19 +87,20 @@ def compare(
         comparisons of one metric, but for those of `bounds`.
 
     Raises:
-        ArtefactError: If a column is missing, a run stands there twice, or a metric is infinite.
+        ArtefactError: If a column is missing, a run stands there twice, a metric is infinite, or an overlap is not
+            between 0 and 1.
     """
-    cells = _cells(runs)
+    cells, more = seed_means(runs), more_variance(overlaps)
     rows = [
         {
-            **dict(zip(_CELL, cell, strict=True)),
-            "baseline": baseline,
+            **dict(zip(CELL, pair.cell, strict=True)),
+            "baseline": pair.baseline,
             "metric": metric,
-            **asdict(compare_pairs(_differences(cells[cell][metric], other[metric]), level, alpha)),
+            **asdict(compare_pairs(found, level, alpha, more.get(pair.cell[0], 0.0))),
         }
-        for cell in cells
-        for baseline, other in _opponents(cell, cells, list(dict.fromkeys(baselines)))
+        for pair in opponents(list(cells), baselines)
         for metric in METRICS
+        for found in [differences(cells[pair.cell][metric], cells[pair.other][metric])]
     ]
     found = _table("comparisons", rows)
     of_bound = found["augmenter"].isin(list(bounds))
@@ -106,48 +108,6 @@ def compare(
         for family in (~of_bound & (found["metric"] == metric), of_bound & (found["metric"] == metric)):
             found.loc[family, "p_adjusted"] = holm(found.loc[family, "p_value"].to_numpy())
     return found
-
-
-def _opponents(
-    cell: Cell, cells: dict[Cell, pd.DataFrame], baselines: Sequence[str]
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    dataset, subsample, augmenter, classifier = cell
-    earlier = baselines.index(augmenter) if augmenter in baselines else len(baselines)
-    for baseline in baselines[:earlier]:
-        other = cells.get((dataset, subsample, baseline, classifier))
-        if other is not None:
-            yield baseline, other
-
-
-def _differences(mine: pd.Series[float], theirs: pd.Series[float]) -> pd.Series[float]:
-    """Return the differences of the data seeds that both have, without the rounding of the means."""
-    differences = (mine - theirs).dropna().sort_index()
-    return differences.where(differences.abs() > ROUNDING, 0.0)
-
-
-def _cells(runs: pd.DataFrame) -> dict[Cell, pd.DataFrame]:
-    """Return for each cell the metrics averaged over trials, a row for each data seed; everything sorted."""
-    means = _ordered(runs).groupby([*_CELL, _SEED])[list(METRICS)].mean()
-    return {
-        (str(dataset), str(subsample), str(augmenter), str(classifier)): frame.droplevel([*_CELL])
-        for (dataset, subsample, augmenter, classifier), frame in means.groupby(level=_CELL)
-    }
-
-
-def _ordered(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs sorted by all keys, so that sums do not depend on the order of files."""
-    wanted = [*KEYS, *METRICS]
-    missing = [name for name in wanted if name not in runs.columns]
-    if missing:
-        raise ArtefactError(f"runs: lacks the columns {missing!r}, it must have {wanted!r}; run aggregate again")
-    twice = runs.loc[runs.duplicated(list(KEYS)), list(KEYS)]
-    if len(twice):
-        named = ", ".join(f"{key}={value}" for key, value in twice.iloc[0].items())
-        raise ArtefactError(
-            f"runs: {named} stands there more than once, a run may stand there once; run aggregate again"
-        )
-    typed = runs[wanted].astype(dict.fromkeys(METRICS, "float64"))
-    return typed.sort_values(list(KEYS), kind="stable")
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from hypermix.stats.outcome import (
     judge_pair,
     seeds_for_test,
 )
-from hypermix.stats.wording import Told, tell_experiment, tell_setting
+from hypermix.stats.wording import CAUTIONS, Told, tell_experiment, tell_setting
 from hypermix.tables import SCHEMAS
 
 METRIC = "accuracy"
@@ -40,6 +40,7 @@ def judge(
     alpha: float = 0.05,
     level: float = 0.95,
     methods: Mapping[str, str] | None = None,
+    costs: Mapping[tuple[str, str, str], float] | None = None,
 ) -> dict[str, Any]:
     """Return the verdict on every augmenter that is not a baseline.
 
@@ -54,10 +55,15 @@ def judge(
         alpha: The bound for p.
         level: Coverage of the intervals in `comparisons`.
         methods: The method of each baseline, ``none`` or ``duplicate``; by default its name.
+        costs: What a data seed cost in dollars, by dataset, subsample and augmenter; those that are not known are left
+            out.
 
     Returns:
-        ``headline``, ``outcome``, ``metric``, ``alpha``, ``level`` and ``verdicts``, a list in the order of `summary`.
-        It is strict JSON: what is not defined is None. Means and differences are shares, not points.
+        ``headline``, ``outcome``, ``metric``, ``alpha``, ``level``, ``missing`` (the methods `none` and `duplicate`, as
+        far as no baseline that ran has them), ``cautions`` (what that means, in sentences) and ``verdicts``, a list in
+        the order of `summary`. It is strict JSON: what is not defined is None. Means and differences are shares, not
+        points. ``largest_difference`` is what the data still allow, ``seeds_needed`` how many data seeds would tell,
+        ``usd_needed`` what those that are missing would cost.
 
     Raises:
         ArtefactError: If a column is missing, or alpha or level is not between 0 and 1.
@@ -68,9 +74,17 @@ def judge(
     cells = _rows("summary", summary)
     means = {_cell(row, row["augmenter"]): _number(row["mean"]) for row in cells}
     tested = [row for row in cells if row["augmenter"] not in baselines]
-    found = _find(rows, means, alpha)
+    found = _find(rows, means, alpha, costs or {})
     told = [_tell(row, found) for row in tested]
-    verdict = {"metric": METRIC, "alpha": alpha, "level": level}
+    methods = methods or {}
+    missing = _missing([row["augmenter"] for row in cells], baselines, methods)
+    verdict = {
+        "metric": METRIC,
+        "alpha": alpha,
+        "level": level,
+        "missing": missing,
+        "cautions": [CAUTIONS[method] for method in missing],
+    }
     if not any(one.findings for one in told):
         reason = _reason(cells, tested, baselines)
         return {"headline": f"Nothing to compare: {reason}.", "outcome": NOTHING, **verdict, "verdicts": []}
@@ -78,22 +92,35 @@ def judge(
         "headline": tell_experiment([one for one in told if one.findings]),
         "outcome": join_settings([one.outcome for one in told]),
         **verdict,
-        "verdicts": [_entry(row, one, alpha, level, methods or {}) for row, one in zip(tested, told, strict=True)],
+        "verdicts": [_entry(row, one, alpha, level, methods) for row, one in zip(tested, told, strict=True)],
     }
 
 
-def _find(rows: list[dict[str, Any]], means: dict[Cell, float], alpha: float) -> dict[Cell, list[Finding]]:
+def _missing(ran: Sequence[str], baselines: Sequence[str], methods: Mapping[str, str]) -> list[str]:
+    known = {methods.get(name, name) for name in baselines if name in ran}
+    return [method for method in CAUTIONS if method not in known]
+
+
+def _find(
+    rows: list[dict[str, Any]],
+    means: dict[Cell, float],
+    alpha: float,
+    costs: Mapping[tuple[str, str, str], float],
+) -> dict[Cell, list[Finding]]:
     """Return the findings on each cell. All comparisons of the metric are one family, those of baselines too."""
     p_values = np.array([_number(row["p_value"]) for row in rows])
     found: dict[Cell, list[Finding]] = {}
     for position, row in enumerate(rows):
         baseline_mean = means.get(_cell(row, row["baseline"]), math.nan)
-        finding = _finding(row, baseline_mean, np.delete(p_values, position), alpha)
+        usd = costs.get((row["dataset"], row["subsample"], row["augmenter"]), math.nan)
+        finding = _finding(row, baseline_mean, np.delete(p_values, position), alpha, usd)
         found.setdefault(_cell(row, row["augmenter"]), []).append(finding)
     return found
 
 
-def _finding(row: dict[str, Any], baseline_mean: float, others: NDArray[np.float64], alpha: float) -> Finding:
+def _finding(
+    row: dict[str, Any], baseline_mean: float, others: NDArray[np.float64], alpha: float, usd: float
+) -> Finding:
     n_pairs, difference, adjusted = int(row["n_pairs"]), _number(row["mean_difference"]), _number(row["p_adjusted"])
     needed = _number(row["pairs_needed"])
     return Finding(
@@ -109,6 +136,7 @@ def _finding(row: dict[str, Any], baseline_mean: float, others: NDArray[np.float
         pairs_needed=None if math.isnan(needed) else int(needed),
         family=1 + int(np.count_nonzero(~np.isnan(others))),
         seeds_for_test=seeds_for_test(others, alpha),
+        usd_per_seed=usd,
     )
 
 
@@ -142,6 +170,9 @@ def _baseline(finding: Finding) -> dict[str, Any]:
         "p_adjusted": _nullable(finding.p_adjusted),
         "n_pairs": finding.n_pairs,
         "pairs_needed": finding.pairs_needed,
+        "largest_difference": _nullable(finding.largest_difference),
+        "seeds_needed": finding.seeds_needed,
+        "usd_needed": _nullable(finding.usd_needed),
     }
 
 

@@ -5,7 +5,7 @@ Accuracy is told in points: 100 times the difference of two shares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypermix.stats.compare import MAX_PAIRS
@@ -26,6 +26,11 @@ _STEPS = (
     "Duplicated rows give the same number of training steps, "
     "so the gain over none may come from the additional training steps alone."
 )
+CAUTIONS = {
+    "none": "No augmenter of the method none ran, so nothing tells whether any is better than no augmentation.",
+    "duplicate": "No augmenter of the method duplicate ran, so a gain may come from additional training steps alone.",
+}
+"""What it means that a method is missing from an experiment."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,11 @@ def tell_p(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
+def tell_dollars(usd: float) -> str:
+    """Return an amount of money, such as ``$3.20``."""
+    return f"${usd:,.2f}" if usd >= 0.01 else "$0.01"
+
+
 def tell_setting(told: Told, alpha: float, level: float, methods: Mapping[str, str]) -> str:
     """Return what is known of one augmenter in one setting, a sentence for each baseline.
 
@@ -93,9 +103,21 @@ def _tell_finding(augmenter: str, finding: Finding, alpha: float, level: float) 
     }[finding.outcome]
     corrected = f", corrected for {finding.family} comparisons" if finding.family > 1 else ""
     numbers = f"({_interval(finding, level)}; {tell_p(finding.p_adjusted)}{corrected})"
-    more = finding.outcome == NO_DIFFERENCE and (finding.pairs_needed or 0) > finding.n_pairs
-    needed = f"; {_about(finding)} would be needed for a difference of this size" if more else ""
-    return f"{opening} over {_seeds(finding.n_pairs)}: {changed} {numbers}{needed}."
+    rest = "".join(_tell_open(finding)) if finding.outcome == NO_DIFFERENCE else ""
+    return f"{opening} over {_seeds(finding.n_pairs)}: {changed} {numbers}{rest}."
+
+
+def _tell_open(finding: Finding) -> Iterator[str]:
+    """Tell what is still possible where no difference is shown."""
+    if finding.ci_low < finding.ci_high:  # without any spread an interval says nothing
+        yield f"; the data still allow {tell_points(finding.largest_difference)}"
+    if (finding.pairs_needed or 0) > finding.n_pairs:
+        yield f"; {_about(finding)} would be needed for a difference of this size{_tell_price(finding)}"
+
+
+def _tell_price(finding: Finding) -> str:
+    usd = finding.usd_needed
+    return f", about {tell_dollars(usd)} more for its language model" if usd > 0 else ""
 
 
 def _tell_too_few(augmenter: str, finding: Finding, changed: str, alpha: float, level: float) -> str:
@@ -109,7 +131,7 @@ def _tell_too_few(augmenter: str, finding: Finding, changed: str, alpha: float, 
         )
     more = (finding.pairs_needed or 0) > finding.seeds_for_test
     needed = f", and {_about(finding, unit=False)} for a difference of this size" if more else ""
-    return f"{opening}{reason}; at least {finding.seeds_for_test} are needed{needed}."
+    return f"{opening}{reason}; at least {finding.seeds_for_test} are needed{needed}{_tell_price(finding)}."
 
 
 def _about(finding: Finding, unit: bool = True) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -15,21 +17,31 @@ from hypermix import __version__, tables
 from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
-from hypermix.files import read_provenance, write_table, write_text
+from hypermix.files import write_table, write_text
 from hypermix.hashing import file_digest
-from hypermix.report.page import ReportData, render
+from hypermix.report.data import ReportData
+from hypermix.report.files import write_files
+from hypermix.report.page import render
+from hypermix.report.pictures import Gallery
 from hypermix.stats.quality import summarize_quality
 from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.verdict import judge
-from hypermix.steps.artefacts import AUGMENTATION, DRAW, RUN
-from hypermix.steps.costs import join_shared, sum_costs, sum_spending
+from hypermix.steps.analysis import TABLES, analyze, shared_rows
+from hypermix.steps.costs import join_shared, price_seeds, seed_costs, sum_costs, sum_spending
+from hypermix.steps.curves import learning_curves, read_histories
+from hypermix.steps.inputs import Inputs, read_kind
 from hypermix.steps.notice import tell_notices
-from hypermix.steps.provenance import artefact_name
+from hypermix.steps.provenance import artefact_name, read_all
 from hypermix.steps.rejected import count_rejected
+from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "confusion", "calibration")
+"""The files whose slices are checked; a history is of the training that its run's metrics are of."""
+
+_CHECKED = ("metrics", "synthetic", "quality", "profile")
+_SCHEMAS = {"quality": "all_quality", **TABLES}
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
 
@@ -38,7 +50,7 @@ _PACKAGES = ("torch", "transformers", "openai", "xllamacpp", "snakemake", "panda
 
 def run(
     slice_json: str,
-    inputs: Mapping[str, Sequence[Path]],
+    inputs: Inputs,
     outputs: Mapping[str, Path],
     notices: Sequence[str] = (),
 ) -> None:
@@ -46,70 +58,133 @@ def run(
 
     Args:
         slice_json: The slice of `aggregate`: the whole config but for what changes no result.
-        inputs: The files of each kind: ``metrics``, ``synthetic``, ``quality``, ``receipt``, ``profile``.
-        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go.
+        inputs: The files of each kind: ``metrics``, ``confusion``, ``calibration``, ``synthetic``, ``quality``,
+            ``receipt``, ``profile``, ``history``.
+        outputs: Where ``runs``, ``summary``, ``comparisons``, ``costs``, ``quality``, ``verdict`` and ``report`` go,
+            the tables of `hypermix.steps.analysis`, and the figures and tables that
+            `hypermix.report.outputs.file_outputs` names.
         notices: What a reader of the report must know first, such as what is missing; a sentence each.
 
     Raises:
         ArtefactError: If a file was made with other settings than the config's.
     """
-    config = load_config(json.loads(slice_json)["config"])
-    provenance = {path: read_provenance(path) for kind in _KINDS for path in inputs[kind]}
+    given = json.loads(slice_json)
+    study = _open(load_config(given["config"]), inputs)
+    found = _find(study, inputs)
+    _write_tables(found, inputs, outputs, given)
+    data = _show(study, found, inputs, given["config"], notices)
+    gallery = Gallery(data)
+    write_text(outputs["report"], render(data, gallery))
+    write_files(gallery, outputs)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What the files of an experiment say.
+
+    Attributes:
+        config: The config that they were made with.
+        provenance: What each says of its making.
+        runs: The table ``runs``.
+        receipts: The receipts of all augmentations.
+        profile: The table ``profile`` of all datasets.
+        quality: The table ``all_quality``.
+    """
+
+    config: Config
+    provenance: Mapping[Path, Mapping[str, Any]]
+    runs: pd.DataFrame
+    receipts: pd.DataFrame
+    profile: pd.DataFrame
+    quality: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What follows from them.
+
+    Attributes:
+        frames: The tables to write, by the names of their outputs.
+        paid: One receipt for each answer that was paid.
+        seed_costs: What a data seed costs.
+        verdict: The verdict.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    paid: pd.DataFrame
+    seed_costs: pd.DataFrame
+    verdict: Mapping[str, Any]
+
+
+def _open(config: Config, inputs: Inputs) -> _Study:
+    provenance = read_all(path for kind in _KINDS for path in inputs[kind])
     check_slices(config, provenance)
-    baselines, level = experiment.baselines(config), config.report.level
-    runs = _in_order(_read(inputs["metrics"], "metrics", RUN), config)
-    summary = _in_order(summarize(runs, level), config)
-    bounds = experiment.bounds(config)
-    comparisons = _in_order(compare(runs, baselines, level, config.report.alpha, bounds), config)
+    return _Study(
+        config,
+        provenance,
+        runs=_in_order(read_kind(inputs, "metrics"), config),
+        receipts=read_kind(inputs, "receipt"),
+        profile=read_kind(inputs, "profile"),
+        quality=_in_order(read_kind(inputs, "quality"), config),
+    )
+
+
+def _find(study: _Study, inputs: Inputs) -> _Found:
+    config, runs = study.config, study.runs
+    baselines, bounds = experiment.baselines(config), experiment.bounds(config)
+    level, alpha = config.report.level, config.report.alpha
+    overlaps = shared_rows(config, study.profile, runs)
+    summary = _in_order(summarize(runs, level, overlaps), config)
+    comparisons = _in_order(compare(runs, baselines, level, alpha, bounds, overlaps), config)
+    paid = join_shared(study.receipts, config)
+    costs = seed_costs(paid)
     methods = {name: config.augmenters[name].method for name in baselines}
     asked, told = (frame[~frame["augmenter"].isin(bounds)] for frame in (comparisons, summary))
-    verdict = judge(asked, told, baselines, config.report.alpha, level, methods)
-    receipts = _read(inputs["receipt"], "receipt", AUGMENTATION)
-    paid = join_shared(receipts, config)
+    verdict = judge(asked, told, baselines, alpha, level, methods, price_seeds(costs))
+    further = {name: _in_order(frame, config) for name, frame in analyze(runs, inputs, config, overlaps).items()}
     frames = {"runs": runs, "summary": summary, "comparisons": comparisons, "costs": sum_costs(paid)}
+    return _Found({**frames, "quality": study.quality, **further}, paid, costs, verdict)
+
+
+def _write_tables(found: _Found, inputs: Inputs, outputs: Mapping[str, Path], given: Mapping[str, Any]) -> None:
     described = {
         "hypermix": __version__,
         # Receipts hold times: with their checksums equal experiments would give other bytes.
-        "inputs": {
-            artefact_name(path): file_digest(path)
-            for path in (*inputs["metrics"], *inputs["synthetic"], *inputs["quality"], *inputs["profile"])
-        },
-        "slices": {"aggregate": json.loads(slice_json)},
+        "inputs": {artefact_name(path): file_digest(path) for kind in _CHECKED for path in inputs[kind]},
+        "slices": {"aggregate": given},
     }
-    for name, frame in frames.items():
-        write_table(outputs[name], tables.from_columns(name, frame), described)
-    quality = _in_order(_read(inputs["quality"], "quality", AUGMENTATION), config)
-    write_table(outputs["quality"], tables.from_columns("all_quality", quality), described)
-    write_text(outputs["verdict"], json.dumps(verdict, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    rows = _read(inputs["synthetic"], "synthetic", AUGMENTATION)
-    # Copies of real rows say little: what the others wrote comes first.
-    rows = rows.sort_values("augmenter", key=lambda names: names.isin(baselines), kind="stable")
-    data = ReportData(
-        **frames,
-        spending=sum_spending(paid, config),
-        verdict=verdict,
-        synthetic=_sample(rows, config.report.rows),
-        rejected=count_rejected(rows, config),
-        n_synthetic_total=len(rows),
+    for name, frame in found.frames.items():
+        write_table(outputs[name], tables.from_columns(_SCHEMAS.get(name, name), frame), described)
+    verdict = json.dumps(found.verdict, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(outputs["verdict"], verdict + "\n")
+
+
+def _show(study: _Study, found: _Found, inputs: Inputs, given: Mapping[str, Any], notices: Sequence[str]) -> ReportData:
+    config, provenance = study.config, study.provenance
+    baselines, fates = experiment.baselines(config), read_fates(inputs)
+    shown = {**found.frames, "quality": summarize_quality(study.quality, config.report.level)}
+    return ReportData(
+        **shown,
+        spending=sum_spending(found.paid, config),
+        verdict=found.verdict,
+        synthetic=sample_rows(inputs, config.report.rows, last=baselines),
+        rejected=count_rejected(fates, config),
+        n_synthetic_total=len(fates),
         labels=list_labels(provenance),
         baselines=baselines,
-        config_yaml=yaml.safe_dump(json.loads(slice_json)["config"], sort_keys=False, allow_unicode=True),
+        config_yaml=yaml.safe_dump(given, sort_keys=False, allow_unicode=True),
         versions=_versions(),
         seeds={"data seeds": experiment.data_seeds(config), "trials": experiment.trial_seeds(config)},
         commands=["snakemake --cores all --replace-workflow-config --configfile experiment.yaml"],
-        profile=_read(inputs["profile"], "profile", DRAW[:1]),
+        profile=study.profile,
         words=list_words(config, provenance),
-        quality=summarize_quality(quality, level),
         repeaters=[name for name, one in config.augmenters.items() if one.method in _REPEATERS],
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
-        notices=[*notices, *tell_notices(config, provenance, inputs["metrics"], receipts)],
+        notices=[*notices, *tell_notices(config, provenance, inputs["metrics"], study.receipts)],
+        bounds=experiment.bounds(config),
+        curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
+        seed_costs=found.seed_costs,
     )
-    write_text(outputs["report"], render(data))
-
-
-def _read(paths: Sequence[Path], table: str, keys: Sequence[str]) -> pd.DataFrame:
-    """Read the files of a table; of a part of an experiment there may be none yet."""
-    return tables.read(paths, table) if paths else tables.empty(table, keys)
 
 
 def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
@@ -123,14 +198,6 @@ def _in_order(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
         return column.map(ranks[str(column.name)].index) if column.name in ranks else column
 
     return frame.sort_values(sorting, key=rank, kind="stable").reset_index(drop=True)
-
-
-def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Take rows at even distances, so that every draw is shown."""
-    if len(rows) <= most:
-        return rows
-    chosen = [position * len(rows) // most for position in range(most)]
-    return rows.take(chosen).reset_index(drop=True)
 
 
 def _versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from hypermix.config import experiment
 from hypermix.config.experiment import Key
 from hypermix.config.model import Config
+from hypermix.report.outputs import file_outputs
 
 DRAW = ("dataset", "subsample", "data_seed")
 AUGMENTATION = (*DRAW, "augmenter", "trial")
@@ -37,23 +38,33 @@ STAGES: dict[str, Stage] = {
     "augment": Stage(AUGMENTATION, {"synthetic": "augment", "receipt": "receipts"}, "subsample"),
     "quality": Stage(AUGMENTATION, {"quality": "quality"}, "augment"),
     "train": Stage(RUN, {"predictions": "train", "history": "train"}, "augment"),
-    "evaluate": Stage(RUN, {"metrics": "evaluate"}, "train"),
+    "evaluate": Stage(RUN, {"metrics": "evaluate", "confusion": "confusion", "calibration": "calibration"}, "train"),
 }
 """The stages that `aggregate` speaks of, in the order in which they run."""
 
 AGGREGATE_INPUTS: dict[str, tuple[str, str]] = {
     "metrics": ("evaluate", "metrics"),
+    "confusion": ("evaluate", "confusion"),
+    "calibration": ("evaluate", "calibration"),
     "synthetic": ("augment", "synthetic"),
     "quality": ("quality", "quality"),
     "receipt": ("augment", "receipt"),
     "profile": ("prepare", "profile"),
+    "history": ("train", "history"),
 }
 """The stage and the table of each kind of file that `aggregate` reads."""
 
+FRAMES = (
+    *("runs", "summary", "comparisons", "costs", "quality"),
+    *("classes", "calibration", "variance", "opinions", "ranks"),
+)
+"""The tables that `aggregate` writes as Parquet."""
+
 AGGREGATE_OUTPUTS: dict[str, str] = {
-    **{name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")},
+    **{name: f"{name}.parquet" for name in FRAMES},
     "verdict": "verdict.json",
     "report": "report.html",
+    **file_outputs(),
 }
 """The names of the files that `aggregate` writes."""
 
@@ -94,6 +105,16 @@ class Unit(NamedTuple):
 def place_of(names: tuple[str, ...], keys: Mapping[str, str | int]) -> str:
     """Return the part of a path that tells the keys."""
     return "/".join([f"{name}={keys[name]}" for name in names])
+
+
+def input_paths() -> dict[str, str]:
+    """Return where the files of each kind lie that `aggregate` reads, with a wildcard for each key."""
+    found = {}
+    for kind, (stage, table) in AGGREGATE_INPUTS.items():
+        keys = STAGES[stage].keys
+        place = place_of(keys, {key: f"{{{key}}}" for key in keys})
+        found[kind] = f"{STAGES[stage].tables[table]}/{place}/{table}.parquet"
+    return found
 
 
 def list_units(config: Config) -> dict[str, dict[str, Unit]]:

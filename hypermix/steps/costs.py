@@ -10,9 +10,12 @@ from hypermix import tables
 from hypermix.config.llm import HOSTED_APIS
 from hypermix.config.model import Config
 from hypermix.report.cost import SPENDING
+from hypermix.report.gain import COLUMNS
 
 _ASKED = ["augmenter", "llm"]
 _DRAW = ["dataset", "subsample", "data_seed", "augmenter"]
+_CELL = ["dataset", "subsample", "augmenter"]
+_PRICES = ["usd", "requests"]
 
 
 def sum_costs(paid: pd.DataFrame) -> pd.DataFrame:
@@ -44,6 +47,36 @@ def _sum(asked: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         for key, group in asked.groupby(_ASKED, sort=True)
     ]
     return pd.DataFrame(groups, columns=columns)
+
+
+def seed_costs(paid: pd.DataFrame) -> pd.DataFrame:
+    """Return what a data seed costs: the answers of all its trials, whenever they were paid.
+
+    Args:
+        paid: Receipts of those that asked a language model; see `join_shared`.
+
+    Returns:
+        The columns of `hypermix.report.gain.COLUMNS`: means over data seeds. A cost with an unknown price is unknown.
+    """
+    told = paid[[*_DRAW, "usd"]].assign(requests=paid["requests_paid"] + paid["requests_replayed"])
+    for keys, how in ((_DRAW, "sum"), (_CELL, "mean")):
+        groups = told.groupby(keys, sort=True)[_PRICES]
+        # A group with an unknown price has an unknown one.
+        told = groups.agg(how).where(groups.count().eq(groups.size(), axis=0)).reset_index()
+    return told[list(COLUMNS)]
+
+
+def price_seeds(costs: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """Return the dollars of a data seed by dataset, subsample and augmenter; where a price is unknown there is none.
+
+    Args:
+        costs: What `seed_costs` returned.
+    """
+    known = costs[costs["usd"].notna()]
+    return {
+        (str(dataset), str(subsample), str(augmenter)): float(usd)
+        for dataset, subsample, augmenter, usd in known[[*_CELL, "usd"]].itertuples(index=False)
+    }
 
 
 def join_shared(receipts: pd.DataFrame, config: Config) -> pd.DataFrame:

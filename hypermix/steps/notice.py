@@ -55,7 +55,8 @@ def _overlapping_tests(config: Config) -> Iterator[str]:
         if getattr(dataset, "split", "fixed") == "repeated":
             yield (
                 f"{name}: train, validation and test are drawn anew for each data seed, so the test sets of two seeds "
-                "share rows; intervals and p values take seeds for independent and are narrower than they should be."
+                "share rows; its intervals and p values are those of the corrected resampled t test, which allows for "
+                "that, and the second opinions, which do not, are left out."
             )
 
 

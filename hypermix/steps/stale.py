@@ -18,8 +18,12 @@ from hypermix.steps.artefacts import STAGES
 
 _SHOWN_STALE = 3
 _TRAINED = tuple(STAGES["train"].tables)
+_SLICES = b'"slices":{'
+_MAGIC = b"PAR1"
 _TAIL_BYTES = 1 << 14
 """More than the end of a table of one run, which tells of its making."""
+_BESIDE = ("confusion", "calibration")
+"""What the job writes that writes the metrics: named only if those are not, which come first."""
 
 
 def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -33,7 +37,14 @@ def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -
         ArtefactError: If a file has another slice of any stage than the config gives, naming files and stages.
     """
     wanted = Wanted(config)
-    stale = [f"{path} ({stage})" for path, made in provenance.items() for stage in wanted.other_stages(path, made)]
+    stale: list[str] = []
+    runs = set()
+    for path, made in provenance.items():
+        found = wanted.other_stages(path, made)
+        run = tuple(tables.path_keys(path).items())
+        if found and not (path.stem in _BESIDE and run in runs):
+            stale += [f"{path} ({stage})" for stage in found]
+            runs.add(run)
     if stale:
         more = f" and {len(stale) - _SHOWN_STALE} more" if len(stale) > _SHOWN_STALE else ""
         raise ArtefactError(
@@ -69,8 +80,8 @@ class Wanted:
     def stale_stages(self, path: str, keys: Mapping[str, Any], table: str) -> list[str]:
         """Return the stages of which a file on the disk has another slice than the config gives.
 
-        A file says so near its end, where each slice stands as it would be written anew. So a look is enough for a file
-        that is current, and costs a part of reading it as Parquet; only one that seems not to be is read.
+        A file says near its end what its slices were, each as it would be written anew. So a look is enough, and costs
+        a part of reading it as Parquet; only a file in which they are not found is read.
 
         Args:
             path: The file.
@@ -80,8 +91,9 @@ class Wanted:
         Raises:
             ArtefactError: If the file cannot be read, or does not tell of its making.
         """
-        if _holds(path, self._patterns(*_family(keys, table))):
-            return []
+        end = _read_slices(path)
+        if end is not None:
+            return [stage for stage, pattern in self._patterns(*_family(keys, table)).items() if pattern not in end]
         return self.other_stages(Path(path), read_provenance(Path(path)))
 
     def slices(self, keys: Mapping[str, Any], table: str) -> dict[str, Any]:
@@ -113,9 +125,9 @@ class Wanted:
     def _parse(self, *family: str) -> dict[str, Any]:
         return {stage: json.loads(slice_json) for stage, slice_json in self._slices(*family).items()}
 
-    def _word(self, *family: str) -> list[bytes]:
+    def _word(self, *family: str) -> dict[str, bytes]:
         parsed = self._parsed(*family)
-        return [f'"{stage}":{canonical_json(slice_)}'.encode() for stage, slice_ in parsed.items()]
+        return {stage: f'"{stage}":{canonical_json(slice_)}'.encode() for stage, slice_ in parsed.items()}
 
 
 def _family(keys: Mapping[str, Any], table: str) -> tuple[str, str, str, str]:
@@ -124,10 +136,11 @@ def _family(keys: Mapping[str, Any], table: str) -> tuple[str, str, str, str]:
     return dataset, augmenter, classifier, table if "data_seed" in keys else ""
 
 
-def _holds(path: str, patterns: list[bytes]) -> bool:
-    """Tell whether the last bytes of a file have all these texts in them."""
+def _read_slices(path: str) -> bytes | None:
+    """Return the end of a file from its slices on; None if they are not found there."""
     try:
         end = read_end(path, _TAIL_BYTES)
     except OSError:
-        return False
-    return end.endswith(b"PAR1") and all(pattern in end for pattern in patterns)
+        return None
+    start = end.find(_SLICES)
+    return end[start:] if start >= 0 and end.endswith(_MAGIC) else None

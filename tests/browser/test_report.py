@@ -114,8 +114,8 @@ def test_page_never_scrolls_sideways(driver: webdriver.Chrome, address: str, lar
 def test_one_layout_of_figures_is_shown(driver: webdriver.Chrome, address: str, width: int, layout: str) -> None:
     show(driver, address, width)
     for name in ("wide", "narrow"):
-        visible = [element.is_displayed() for element in driver.find_elements(By.CLASS_NAME, name)]
-        assert visible == [name == layout] * 2
+        drawn = driver.find_elements(By.CSS_SELECTOR, f"section > .figures .{name}")
+        assert [element.is_displayed() for element in drawn] == [name == layout] * 4
 
 
 def test_figures_fit_a_phone(driver: webdriver.Chrome, large_address: str) -> None:

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from tests.gguf import cache, gemma
+from tests.tiny import save_tiny_bert
 
 __all__ = ["cache", "gemma"]
 
@@ -150,15 +151,30 @@ class Workspace:
         ]
 
 
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny encoder, which is trained in a tenth of the packaged one's time."""
+    return save_tiny_bert(tmp_path_factory.mktemp("bert"))
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, gemma: Path) -> Workspace:
-    """Return a workspace of this test's own, with the language model in place."""
-    return make_workspace(tmp_path, gemma)
+def workspace(tmp_path: Path, gemma: Path, bert: Path) -> Workspace:
+    """Return a workspace of this test's own, with the language model in place and a tiny classifier."""
+    return make_workspace(tmp_path, gemma, bert)
 
 
-def make_workspace(folder: Path, model: Path) -> Workspace:
-    """Make a workspace whose cache has the language model, so that it is not joined again."""
+def make_workspace(folder: Path, model: Path, encoder: Path | None = None) -> Workspace:
+    """Make a workspace whose cache has the language model, so that it is not joined again.
+
+    Args:
+        folder: Where it is made.
+        model: The language model.
+        encoder: What its classifier starts from; None for the packaged encoder.
+    """
     target = folder / "cache" / "models" / model.name
     target.parent.mkdir(parents=True)
     target.hardlink_to(model)
-    return Workspace(folder)
+    workspace = Workspace(folder)
+    if encoder is not None:
+        workspace.config["classifiers"]["minilm"]["model"] = str(encoder)
+    return workspace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,13 @@ import pytest
 
 from hypermix import tables
 from hypermix.files import read_provenance
+from hypermix.report.outputs import FIGURE_NAMES, TABLE_NAMES, file_outputs
+from hypermix.steps.artefacts import FRAMES
 from tests.workflow.conftest import ROOT, Workspace, make_workspace
 
 N_CELLS = 2 * 3  # data seeds, augmenters
+OWN_REPORT = [*(f"{name}.svg" for name in FIGURE_NAMES), *(f"{name}.csv" for name in TABLE_NAMES)]
+"""What stands in Snakemake's own report beside ours."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,8 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
     counts = {
         "train": N_CELLS,
         "evaluate": N_CELLS,
+        "confusion": N_CELLS,
+        "calibration": N_CELLS,
         "augment": N_CELLS,
         "quality": N_CELLS,
         "receipts": N_CELLS,
@@ -40,8 +47,16 @@ def test_every_artefact_is_made(finished: tuple[Workspace, str]) -> None:
         assert len(files) == wanted * per_cell, stage
         assert all(read_provenance(file)["slices"] for file in files)
     made = {path.name for path in (results / "aggregate").iterdir()}
-    tables_made = {f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
-    assert made == tables_made | {"verdict.json", "report.html"}
+    assert made == {f"{name}.parquet" for name in FRAMES} | {"verdict.json", "report.html", "figures", "tables"}
+    assert all((results / "aggregate" / path).is_file() for path in file_outputs().values())
+
+
+def test_snakemakes_own_report_needs_no_network(finished: tuple[Workspace, str], tmp_path: Path) -> None:
+    told = finished[0].run("--report", str(tmp_path / "own.zip"))
+    assert re.findall(r"^Adding (\S+) \(", told, re.M) == ["report.html", *OWN_REPORT]
+    with zipfile.ZipFile(tmp_path / "own.zip") as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    assert {"report.html", *OWN_REPORT} <= set(names)
 
 
 def test_pandas_opens_a_stage_whole(finished: tuple[Workspace, str]) -> None:

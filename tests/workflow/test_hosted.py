@@ -73,6 +73,7 @@ def small(folder: Path, train: str = "2s") -> Workspace:
     workspace.config["subsample"]["train"] = [train]
     workspace.config["seeds"]["data"] = [1]
     workspace.config["llms"], workspace.config["augmenters"] = {}, {"none": NONE}
+    workspace.config["classifiers"]["minilm"]["model"] = str(save_tiny_bert(folder / "bert"))
     return workspace
 
 

@@ -29,7 +29,7 @@ def test_ctrl_c_in_augment_loses_no_answer(workspace: Workspace) -> None:
 def test_ctrl_c_in_train_is_made_good(workspace: Workspace) -> None:
     workspace.config["augmenters"] = {"none": {"method": "none"}}
     workspace.config["seeds"]["data"] = [1]
-    workspace.config["classifiers"]["minilm"] |= {"max_steps": 12, "validate_every": 1}
+    workspace.config["classifiers"]["minilm"] |= {"model": "package:minilm-l6", "max_steps": 12, "validate_every": 1}
     log = workspace.results() / "logs" / "train"
 
     def is_training() -> bool:

@@ -67,7 +67,7 @@ def predictions(workspace: Workspace) -> dict[Path, str]:
 
 def shrink(workspace: Workspace) -> None:
     workspace.config["augmenters"] = {"none": {"method": "none"}}
-    workspace.config["classifiers"]["minilm"] |= {"max_steps": 2}
+    workspace.config["classifiers"]["minilm"] |= {"model": "package:minilm-l6", "max_steps": 2}
 
 
 def children(seen: dict[int, int]) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def test_trainings_are_children_of_one_process_and_give_the_same_bytes(workspace
 
 def test_nothing_is_left_when_all_is_killed(workspace: Workspace) -> None:
     shrink(workspace)
-    workspace.config["classifiers"]["minilm"] |= {"max_steps": 50, "validate_every": 1}
+    workspace.config["classifiers"]["minilm"] |= {"model": "package:minilm-l6", "max_steps": 50, "validate_every": 1}
     logs = workspace.results() / "logs" / "train"
 
     def is_training() -> bool:

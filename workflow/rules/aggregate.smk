@@ -5,23 +5,15 @@ from pathlib import Path
 
 from hypermix import tables
 from hypermix.report.console import summary_lines
+from hypermix.steps.artefacts import AGGREGATE_OUTPUTS, input_paths
 from hypermix.steps.partial import tell_failure, word_command
 
 
 rule aggregate:
     input:
-        metrics=all_of(artefact("evaluate", RUN, "metrics")),
-        synthetic=all_of(artefact("augment", AUGMENTATION, "synthetic")),
-        quality=all_of(artefact("quality", AUGMENTATION, "quality")),
-        receipt=all_of(artefact("receipts", AUGMENTATION, "receipt")),
-        profile=all_of(artefact("prepare", "dataset={dataset}", "profile")),
+        **{kind: all_of(f"{RESULTS}/{path}") for kind, path in input_paths().items()},
     output:
-        **{
-            name: f"{RESULTS}/aggregate/{name}.parquet"
-            for name in ["runs", "summary", "comparisons", "costs", "quality"]
-        },
-        verdict=f"{RESULTS}/aggregate/verdict.json",
-        report=f"{RESULTS}/aggregate/report.html",
+        **{name: aggregate_output(name, path) for name, path in AGGREGATE_OUTPUTS.items()},
     log:
         f"{RESULTS}/logs/aggregate.log",
     conda:

@@ -12,5 +12,5 @@ warm.run(
     keys=dict(snakemake.wildcards.items()),
     slice_json=snakemake.params.slice,
     predictions=Path(snakemake.input.predictions),
-    output=Path(snakemake.output.metrics),
+    outputs={name: Path(path) for name, path in snakemake.output.items()},
 )

@@ -8,12 +8,18 @@
 
   const data = document.getElementById("rows-data");
   if (!data) return;
-  const rows = JSON.parse(data.textContent);
+  const packed = JSON.parse(data.textContent), total = packed.n;
   const find = (id) => document.getElementById(id);
-  const body = find("rows-body"), search = find("search"), pageSize = 50;
-  const lowered = rows.map((row) => (row.text || "").toLowerCase());
+  const body = find("rows-body"), pageSize = 50;
+  const lowered = packed.text.map((text) => (text || "").toLowerCase());
+  const inputs = ["search", "augmenter", "label", "use", "dataset", "subsample", "order"].map(find).filter(Boolean);
+  const chosen = (id) => { const input = find(id); return input ? input.value : ""; };
   let page = 0;
 
+  const shared = (name, index) => {
+    const at = packed.shared[name].at[index];
+    return at < 0 ? null : packed.shared[name].values[at];
+  };
   const add = (parent, tag, name, text) => {
     const element = document.createElement(tag);
     if (name) element.className = name;
@@ -22,44 +28,69 @@
     return element;
   };
   const percent = (share) => (100 * share).toFixed(1) + " %";
-  const passes = (choice, value) => choice === "" || (value !== null && choice === "=" + value);
+
+  // Choices are compared as numbers: one look at the list of values, not one a row.
+  const wantedAt = (name, choice) => choice === "" ? null : packed.shared[name].values.indexOf(choice.slice(1));
+  const share = (index, wanted) => {
+    const soft = packed.soft[index];
+    if (soft === null) return null;
+    if (wanted === null) return soft[1];
+    for (let place = 0; place < soft.length; place += 2) if (soft[place] === wanted) return soft[place + 1];
+    return 0;
+  };
 
   const matches = () => {
-    const wanted = search.value.trim().toLowerCase(), use = find("use").value;
-    return rows.filter((row, index) =>
-      lowered[index].includes(wanted) &&
-      passes(find("augmenter").value, row.augmenter) &&
-      passes(find("label").value, row.label) &&
-      (use === "kept" ? row.kept : use === "rejected" ? !row.kept : passes(use, row.reason)));
-  };
-
-  const drawLabel = (cell, row) => {
-    add(cell, "b", "", row.label === null ? "no label" : row.label);
-    const shares = (row.soft_label || []).filter(([, share], index) => index < 5 || share >= 0.01);
-    for (const [name, share] of shares) {
-      const line = add(cell, "div", "share soft");
-      add(line, "span", "", name);
-      add(add(line, "span", "track"), "div", "bar").style.width = 100 * Math.min(1, Math.max(0, share)) + "%";
-      add(line, "span", "value", percent(share));
+    const words = chosen("search").trim().toLowerCase(), use = chosen("use"), order = chosen("order");
+    const tests = [];
+    for (const name of ["augmenter", "label", "dataset", "subsample"]) {
+      const wanted = wantedAt(name, chosen(name));
+      if (wanted !== null) tests.push([packed.shared[name].at, wanted]);
     }
-    const more = (row.soft_label || []).length - shares.length;
-    if (more > 0) add(cell, "div", "soft", more + " more, each under 1 %");
+    if (use.startsWith("=")) tests.push([packed.shared.reason.at, wantedAt("reason", use)]);
+    else if (use) tests.push([packed.kept, use === "kept" ? 1 : 0]);
+    const found = [];
+    for (let index = 0; index < total; index += 1) {
+      if (tests.every(([column, wanted]) => column[index] === wanted) && lowered[index].includes(words)) found.push(index);
+    }
+    if (!order) return found;
+    const label = chosen("label"), wanted = label === "" ? null : packed.names.indexOf(label.slice(1));
+    const sign = order === "sure" ? -1 : 1;
+    const keyed = found.map((index) => [share(index, wanted), index]);
+    // Rows without a soft label come last; equal ones stay as made.
+    keyed.sort(([one, first], [other, second]) =>
+      (one === null) - (other === null) || (one === null ? 0 : sign * (one - other)) || first - second);
+    return keyed.map(([, index]) => index);
   };
 
-  const drawRow = (row) => {
-    const line = document.createElement("tr"), text = add(line, "td");
-    const words = add(text, "div", "text", row.text === null ? "no text" : row.text);
-    if (row.text !== null && row.text.length > 600) words.tabIndex = 0;
-    add(text, "div", "keys", [row.augmenter, row.dataset, row.subsample, "seed " + row.data_seed, "trial " + row.trial].join(" · "));
-    drawLabel(add(line, "td"), row);
-    const source = add(line, "td");
-    add(source, "div", "", row.label_source === null ? "no label source" : row.label_source);
-    if (row.label_mass !== null) add(source, "div", "of", "label mass " + percent(row.label_mass));
-    if (row.sources) add(source, "div", "of", "from " + row.sources + (row.sources === 1 ? " row" : " rows"));
-    if (row.llm !== null) add(source, "div", "of", row.llm);
-    const use = add(line, "td");
-    add(use, "div", "", row.kept ? "✓ used" : "✕ not used");
-    if (!row.kept) add(use, "div", "of", row.reason === null ? "no reason given" : row.reason);
+  const drawLabel = (cell, index) => {
+    const label = shared("label", index), soft = packed.soft[index] || [];
+    add(cell, "b", "", label === null ? "no label" : label);
+    for (let place = 0; place < soft.length; place += 2) {
+      const line = add(cell, "div", "share soft");
+      add(line, "span", "", packed.names[soft[place]]);
+      add(add(line, "span", "track"), "div", "bar").style.width = 100 * Math.min(1, Math.max(0, soft[place + 1])) + "%";
+      add(line, "span", "value", percent(soft[place + 1]));
+    }
+    if (packed.more[index] > 0) add(cell, "div", "soft", packed.more[index] + " more, each under 1 %");
+  };
+
+  const drawRow = (index) => {
+    const line = document.createElement("tr"), cell = add(line, "td"), text = packed.text[index];
+    const words = add(cell, "div", "text", text === null ? "no text" : text);
+    words.dir = "auto";
+    if (text !== null && text.length > 600) words.tabIndex = 0;
+    if (packed.length[index]) add(cell, "div", "of", "cut: the text has " + packed.length[index] + " characters");
+    add(cell, "div", "keys", [shared("augmenter", index), shared("dataset", index), shared("subsample", index),
+      "seed " + shared("data_seed", index), "trial " + shared("trial", index)].join(" · "));
+    drawLabel(add(line, "td"), index);
+    const source = add(line, "td"), from = shared("label_source", index), count = packed.sources[index];
+    add(source, "div", "", from === null ? "no label source" : from);
+    if (packed.label_mass[index] !== null) add(source, "div", "of", "label mass " + percent(packed.label_mass[index]));
+    if (count) add(source, "div", "of", "from " + count + (count === 1 ? " row" : " rows"));
+    if (shared("llm", index) !== null) add(source, "div", "of", shared("llm", index));
+    const use = add(line, "td"), reason = shared("reason", index);
+    add(use, "div", "", packed.kept[index] ? "✓ used" : "✕ not used");
+    if (!packed.kept[index]) add(use, "div", "of", reason === null ? "no reason given" : reason);
     return line;
   };
 
@@ -68,18 +99,23 @@
     page = Math.min(page, pages - 1);
     const from = page * pageSize, part = found.slice(from, from + pageSize);
     body.replaceChildren(...part.map(drawRow));
-    find("shown").textContent = found.length === 0 ? "No row passes the filters (of " + rows.length + ")." :
+    find("shown").textContent = found.length === 0 ? "No row passes the filters (of " + total + ")." :
       "Rows " + (from + 1) + " to " + (from + part.length) + " of " + found.length +
-      (found.length < rows.length ? " that pass the filters, of " + rows.length + " in all." : ".");
+      (found.length < total ? " that pass the filters, of " + total + " in all." : ".");
     find("page").textContent = "Page " + (page + 1) + " of " + pages;
     find("previous").disabled = page === 0;
     find("next").disabled = page >= pages - 1;
   };
 
-  const turn = (step) => { page += step; draw(); find("shown").scrollIntoView({ block: "nearest" }); };
-  const restart = () => { page = 0; draw(); };
-  search.addEventListener("input", restart);
-  for (const name of ["augmenter", "label", "use"]) find(name).addEventListener("change", restart);
+  const turn = (step) => {
+    page += step;
+    draw();
+    // A button that has just been disabled would lose the focus to the page.
+    if (find("next").disabled && step > 0) find("previous").focus();
+    if (find("previous").disabled && step < 0) find("next").focus();
+    find("shown").scrollIntoView({ block: "nearest" });
+  };
+  for (const input of inputs) input.addEventListener(input.id === "search" ? "input" : "change", () => { page = 0; draw(); });
   find("filters").addEventListener("submit", (event) => event.preventDefault());
   find("previous").addEventListener("click", () => turn(-1));
   find("next").addEventListener("click", () => turn(1));

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from hypermix.errors import ArtefactError
-from hypermix.report.figure import accuracy_figure, difference_figure, group_settings, seed_means
+from hypermix.report import figure
+from hypermix.report.figure import group_settings, seed_means
 from tests.report_data import make_comparisons, make_runs, make_summary, parse_svg
+
+
+def accuracy_figure(runs: pd.DataFrame, summary: pd.DataFrame, **how: Any) -> str:
+    return figure.accuracy_figure(runs, summary, **how).svg("accuracy")
+
+
+def difference_figure(comparisons: pd.DataFrame, **how: Any) -> str:
+    return figure.difference_figure(comparisons, **how).svg("difference")
 
 
 def words(svg: str) -> list[str]:

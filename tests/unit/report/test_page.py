@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hypermix.errors import ArtefactError
@@ -16,8 +17,10 @@ from tests.report_data import (
     make_comparisons,
     make_costs,
     make_profile,
+    make_quality,
     make_report,
     make_runs,
+    make_study,
     make_summary,
     make_synthetic,
     make_verdict,
@@ -144,7 +147,7 @@ def test_hostile_text_makes_no_element(html: str, elements: Elements) -> None:
     assert "<img" not in html
     assert HOSTILE not in html
     assert len(elements.named("script")) == 2
-    assert json.loads(elements.contents("script")[0])[0]["text"] == HOSTILE
+    assert json.loads(elements.contents("script")[0])["text"][0] == HOSTILE
 
 
 def test_hostile_names_are_escaped() -> None:
@@ -310,3 +313,57 @@ def test_data_escape_hostile_names() -> None:
 def test_no_profile_is_told() -> None:
     report = make_report(profile=make_report().profile.iloc[:0], words=[], warnings={})
     assert "No profile of the data is at hand." in render(report)
+
+
+def test_a_report_of_a_thousand_runs_stays_small() -> None:
+    names = ["none", "duplicate", *(f"a-method-with-a-long-name-{index:02d}" for index in range(10))]
+    study = make_study(names, ["16s", "64s"], range(1, 22))
+    assert len(study.runs) >= 1000
+    assert len(render(study).encode()) < 3_000_000
+
+
+def test_texts_of_many_long_rows_are_cut() -> None:
+    synthetic = make_synthetic(2000).assign(text="long " * 2000)
+    html = render(make_report(synthetic=synthetic))
+    assert len(html.encode()) < 3_000_000
+    rows = json.loads(Elements(html).contents("script")[0])
+    assert set(rows["length"]) == {10_000}
+    assert set(map(len, rows["text"])) == {500}
+
+
+def test_every_section_of_second_looks_is_there(html: str) -> None:
+    for heading in ("Classes", "Where the spread comes from", "Calibration", "Second opinions"):
+        assert f"<summary>{heading}</summary>" in html
+    assert "Across datasets" not in html
+
+
+def test_several_datasets_have_ranks() -> None:
+    runs = make_runs(datasets=["rt", "ag"])
+    html = render(make_report(runs=runs, summary=make_summary(runs), comparisons=make_comparisons(runs)))
+    assert "Across datasets" in html
+    assert "over 2 datasets; 1 is best" in html
+
+
+def test_an_experiment_without_any_run_has_a_report() -> None:
+    full = make_report()
+    frames = [name for name, value in vars(full).items() if isinstance(value, pd.DataFrame) and name != "profile"]
+    nothing = {name: getattr(full, name).iloc[:0] for name in frames}
+    html = render(make_report(**nothing, verdict={**full.verdict, "verdicts": [], "outcome": "nothing"}))
+    assert "The experiment has no runs yet." in html
+    assert "This experiment made no synthetic rows." in html
+
+
+def test_many_settings_leave_the_page_small() -> None:
+    augmenters = ("none", "duplicate", *[f"mix{number}" for number in range(8)])
+    datasets, subsamples = tuple(f"d{number}" for number in range(5)), ("4s", "8s", "16s", "32s", "64s")
+    runs = make_runs(augmenters, (1, 2), datasets, subsamples)
+    labels = {name: ["negative", "positive", "c", "e"] for name in datasets}
+    synthetic = make_synthetic(2000, labels["d0"]).assign(dataset="d0")
+    settings = [(dataset, subsample) for dataset in datasets for subsample in subsamples]
+    quality = make_quality(augmenters[1:], settings)
+    html = render(make_report(runs=runs, labels=labels, synthetic=synthetic, quality=quality))
+    assert len(runs) == 1000
+    assert len(html.encode()) < 3_000_000
+    assert '<div class="only">' in html
+    assert '<div class="narrow">' not in html
+    assert "Calibration is drawn for up to 12 settings" in html

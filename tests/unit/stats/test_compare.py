@@ -13,6 +13,7 @@ from scipy import stats
 from hypermix.errors import ArtefactError
 from hypermix.stats import compare
 from hypermix.stats.compare import compare_pairs, effect_size, holm, pairs_needed, sign_flip_p, smallest_p
+from hypermix.stats.overlap import corrected_p, more_variance
 
 HUNDREDTHS = st.lists(st.integers(-20, 20), min_size=1, max_size=9)
 P_VALUES = st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=12)
@@ -80,7 +81,7 @@ def test_twenty_pairs_are_counted_exactly() -> None:
 def test_monte_carlo_is_close_to_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     differences = np.random.default_rng(5).normal(0.4, 1, 18)
     exact = sign_flip_p(differences)
-    monkeypatch.setattr(compare, "EXACT_LIMIT", 17)
+    monkeypatch.setattr(compare, "EXACT_LIMIT", 17)  # else as many would all be counted
     drawn = sign_flip_p(differences)
     assert drawn != exact
     assert drawn == pytest.approx(exact, abs=0.002)
@@ -91,12 +92,12 @@ def test_monte_carlo_p_is_never_zero() -> None:
 
 
 def test_same_seed_gives_same_p() -> None:
-    differences = np.random.default_rng(7).normal(0.2, 1, 25)
+    differences = np.random.default_rng(7).normal(0.2, 1, 35)
     assert sign_flip_p(differences, seed=1) == sign_flip_p(differences, seed=1)
 
 
 def test_other_seed_gives_other_p() -> None:
-    differences = np.random.default_rng(7).normal(0.2, 1, 25)
+    differences = np.random.default_rng(7).normal(0.2, 1, 35)
     assert sign_flip_p(differences, seed=1) != sign_flip_p(differences, seed=2)
 
 
@@ -167,9 +168,10 @@ def test_effect_without_spread_is_undefined(differences: list[float]) -> None:
     assert math.isnan(effect_size(differences))
 
 
-@pytest.mark.parametrize(("effect", "expected"), [(0.1, 787), (0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
+@pytest.mark.parametrize(("effect", "expected"), [(0.1, 787), (0.2, 199), (0.5, 34), (0.8, 15), (1.2, 8)])
 def test_pairs_needed_match_published_tables(effect: float, expected: int) -> None:
-    # G*Power 3.1, "difference between two dependent means", two-sided, alpha 0.05, power 0.8
+    # G*Power 3.1, "difference between two dependent means", two-sided, alpha 0.05, power 0.8; with fewer pairs the
+    # sign-flip test needs more than the t test of these tables.
     assert pairs_needed(effect) == pairs_needed(-effect) == expected
 
 
@@ -239,7 +241,62 @@ def test_equal_differences_have_no_effect_size() -> None:
 
 
 def test_many_pairs_are_drawn() -> None:
-    assert compare_pairs(np.linspace(-1, 1.1, 21)).test == "monte carlo sign-flip"
+    assert compare_pairs(np.linspace(-1, 1.1, 30)).test == "exact sign-flip"
+    assert compare_pairs(np.linspace(-1, 1.1, 31)).test == "monte carlo sign-flip"
+
+
+def test_monte_carlo_has_an_error() -> None:
+    assert compare.p_error(0.05, 30) == 0
+    assert compare.p_error(0.05, 31) == pytest.approx(math.sqrt(0.05 * 0.95 / 2**20))
+    assert (compare.reachable_p(30), compare.reachable_p(31)) == (2.0**-29, 1 / (1 + 2**20))
+
+
+@pytest.mark.parametrize(("n", "effect"), [(6, 1.5), (6, 1.1), (7, 1.3), (8, 1.1)])
+def test_power_of_few_pairs_is_that_of_the_test(n: int, effect: float) -> None:
+    draws = np.random.default_rng(n).normal(effect, 1, (2000, n))
+    found = np.mean([sign_flip_p(values) <= 0.05 for values in draws])
+    assert compare.paired_power(n, effect) == pytest.approx(found, abs=0.04)
+
+
+# Test sets that overlap.
+
+
+def test_overlap_widens_interval_and_test() -> None:
+    values = [0.02, 0.03, 0.01, 0.04, 0.02, 0.05, 0.03, 0.02]
+    plain, corrected = compare_pairs(values), compare_pairs(values, more=0.25)
+    assert corrected.test == "corrected resampled t"
+    assert corrected.p_value > plain.p_value
+    ratio = (corrected.ci_high - corrected.ci_low) / (plain.ci_high - plain.ci_low)
+    assert ratio == pytest.approx(math.sqrt((1 / 8 + 0.25) / (1 / 8)))
+
+
+def test_corrected_test_is_the_t_test_without_overlap() -> None:
+    values = np.random.default_rng(2).normal(0.4, 1, 9)
+    assert corrected_p(values, 0.0) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=1e-12)
+
+
+def test_corrected_test_follows_the_paper() -> None:
+    # Nadeau and Bengio 2003, section 3: n2 / n1 with all rows in train or test, here 200 of 1000 rows tested
+    values = np.array([0.02, 0.05, -0.01, 0.03, 0.04])
+    statistic = values.mean() / math.sqrt((1 / 5 + 200 / 800) * values.var(ddof=1))
+    assert corrected_p(values, more_variance({"d": 0.2})["d"]) == pytest.approx(2 * stats.t.sf(statistic, 4), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_equal_differences_prove_no_more_than_their_number(n: int) -> None:
+    assert compare_pairs([0.02] * n, more=0.25).p_value == smallest_p(n)
+    assert compare_pairs([0.0] * n, more=0.25).p_value == 1.0
+
+
+def test_shared_rows_can_hide_an_effect_for_good() -> None:
+    assert pairs_needed(0.3, more=0.25) is None
+    assert (pairs_needed(2.0, more=0.25) or 0) > (pairs_needed(2.0) or 0)
+
+
+@pytest.mark.parametrize("rho", [-0.1, 1.0, math.nan])
+def test_impossible_overlap_is_refused(rho: float) -> None:
+    with pytest.raises(ArtefactError, match=f"the test sets of rt overlap by {rho!r}, it must be a share"):
+        more_variance({"rt": rho})
 
 
 def test_level_and_alpha_reach_their_numbers() -> None:
@@ -247,7 +304,7 @@ def test_level_and_alpha_reach_their_numbers() -> None:
     lax, strict = compare_pairs(values, 0.9, alpha=0.1), compare_pairs(values, 0.999, alpha=0.001)
     assert strict.ci_low < lax.ci_low
     assert compare_pairs(values, 0.9, alpha=0.001).pairs_needed == strict.pairs_needed
-    assert (strict.pairs_needed, lax.pairs_needed) == (13, 5)
+    assert (strict.pairs_needed, lax.pairs_needed) == (13, 6)
 
 
 @pytest.mark.parametrize("function", [sign_flip_p, effect_size, compare_pairs])

@@ -198,3 +198,27 @@ def test_wrong_predictions_are_refused(
 ) -> None:
     with pytest.raises(ArtefactError, match=message):
         getattr(metric, name)(labels, probabilities)
+
+
+# What the measures are made of.
+
+
+@given(predictions())
+def test_confusion_equals_scikit_learn(drawn: Predictions) -> None:
+    labels, probabilities = drawn
+    classes = list(range(probabilities.shape[1]))
+    expected = reference.confusion_matrix(labels, probabilities.argmax(axis=1), labels=classes)
+    assert metric.confusion(labels, probabilities).tolist() == expected.tolist()
+
+
+@given(predictions())
+def test_calibration_bins_give_the_error(drawn: Predictions) -> None:
+    labels, probabilities = drawn
+    bins = {name: np.array(values) for name, values in metric.calibration(labels, probabilities).items()}
+    gaps = np.abs(bins["accuracy"] - bins["confidence"])
+    assert bins["n"].sum() == len(labels)
+    assert np.nansum(gaps * bins["n"]) / len(labels) == pytest.approx(metric.ece(labels, probabilities), abs=1e-12)
+    known = bins["n"] > 0
+    assert (np.isnan(bins["accuracy"]) == ~known).all()
+    assert (bins["low"][known] <= bins["confidence"][known] + 1e-12).all()
+    assert (bins["confidence"][known] <= bins["high"][known] + 1e-12).all()

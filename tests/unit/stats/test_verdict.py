@@ -115,6 +115,7 @@ def test_entry_holds_the_numbers(make_runs: MakeRuns) -> None:
     assert list(finding) == [
         *("baseline", "outcome", "mean", "mean_difference", "ci_low", "ci_high"),
         *("p_value", "p_adjusted", "n_pairs", "pairs_needed"),
+        *("largest_difference", "seeds_needed", "usd_needed"),
     ]
     assert (entry["n_seeds"], finding["n_pairs"]) == (10, 10)
     assert entry["mean"] - finding["mean"] == pytest.approx(finding["mean_difference"])
@@ -123,9 +124,60 @@ def test_entry_holds_the_numbers(make_runs: MakeRuns) -> None:
 
 def test_settings_of_the_verdict_are_told(make_runs: MakeRuns) -> None:
     verdict = decide(make_runs({"none": LOW, "gpt3mix": HIGH}), alpha=0.01, level=0.99)
-    assert list(verdict) == ["headline", "outcome", "metric", "alpha", "level", "verdicts"]
+    assert list(verdict) == [*("headline", "outcome", "metric", "alpha", "level", "missing", "cautions", "verdicts")]
     assert (verdict["metric"], verdict["alpha"], verdict["level"]) == ("accuracy", 0.01, 0.99)
     assert "99 % interval" in verdict["verdicts"][0]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "missing"),
+    [
+        ({"none": LOW, "duplicate": NEAR, "gpt3mix": HIGH}, []),
+        ({"none": LOW, "gpt3mix": HIGH}, ["duplicate"]),
+        ({"duplicate": LOW, "gpt3mix": HIGH}, ["none"]),
+        ({"gpt3mix": HIGH}, ["none", "duplicate"]),
+    ],
+)
+def test_missing_controls_are_told(make_runs: MakeRuns, accuracies: dict[str, list[float]], missing: list[str]) -> None:
+    verdict = decide(make_runs(accuracies))
+    assert verdict["missing"] == missing
+    assert [caution.split(" ran,")[0].split()[-1] for caution in verdict["cautions"]] == missing
+
+
+def test_controls_are_known_by_their_method(make_runs: MakeRuns) -> None:
+    runs = make_runs({"plain": LOW, "twice": NEAR, "gpt3mix": HIGH})
+    names = ["plain", "twice"]
+    found = judge(compare(runs, names), summarize(runs), names, methods={"plain": "none", "twice": "duplicate"})
+    assert found["missing"] == []
+
+
+def test_largest_possible_difference_is_told(make_runs: MakeRuns) -> None:
+    finding = decide(make_runs({"none": LOW, "gpt3mix": NEAR}))["verdicts"][0]["baselines"][0]
+    assert finding["largest_difference"] == max(finding["ci_low"], finding["ci_high"], key=abs)
+
+
+def test_missing_seeds_have_a_price(make_runs: MakeRuns) -> None:
+    runs = make_runs({"none": LOW[:3], "gpt3mix": HIGH[:3]})
+    costs = {("rt", "32s", "gpt3mix"): 0.25}
+    found = judge(compare(runs, ["none"]), summarize(runs), ["none"], costs=costs)["verdicts"][0]
+    finding = found["baselines"][0]
+    assert finding["seeds_needed"] == 6
+    assert finding["usd_needed"] == pytest.approx(0.75)
+    assert "at least 6 are needed, about $0.75 more for its language model." in found["sentence"]
+
+
+def test_unequal_trials_are_judged(make_runs: MakeRuns) -> None:
+    uneven = [[value, value + 0.02, value - 0.02] if place % 2 else [value] for place, value in enumerate(HIGH)]
+    assert decide(make_runs({"none": LOW, "duplicate": LOW, "gpt3mix": uneven}))["outcome"] == "helps"
+
+
+def test_overlapping_test_sets_need_more(make_runs: MakeRuns) -> None:
+    better = [value + 0.02 + 0.01 * (-1) ** place for place, value in enumerate(LOW)]
+    runs = make_runs({"none": LOW, "gpt3mix": better})
+    plain, shared = (
+        judge(compare(runs, ["none"], overlaps=one), summarize(runs), ["none"]) for one in ({}, {"rt": 0.5})
+    )
+    assert (plain["outcome"], shared["outcome"]) == ("helps", "no_difference")
 
 
 def test_stricter_alpha_cannot_tell(make_runs: MakeRuns) -> None:

@@ -132,7 +132,30 @@ def test_harm_is_told_with_numbers() -> None:
 def test_no_difference_tells_the_need() -> None:
     found = sentence(replace(SEEN, outcome=NO_DIFFERENCE, p_adjusted=0.61, pairs_needed=212, family=1))
     assert found.startswith("gpt3mix shows no clear difference from none over 8 data seeds: accuracy changed by")
-    assert found.endswith("p = 0.610); about 210 data seeds would be needed for a difference of this size.")
+    assert found.endswith(
+        "p = 0.610); the data still allow +6.3; about 210 data seeds would be needed for a difference of this size."
+    )
+
+
+def test_no_difference_tells_what_is_still_possible() -> None:
+    losing = replace(SEEN, outcome=NO_DIFFERENCE, ci_low=-0.051, ci_high=0.02, pairs_needed=None)
+    assert sentence(losing).endswith("; the data still allow -5.1.")
+    equal = replace(losing, ci_low=0.0, ci_high=0.0)
+    assert "allow" not in sentence(equal)
+
+
+def test_price_of_missing_seeds_is_told() -> None:
+    priced = replace(UNSEEN, usd_per_seed=0.5)  # 41 are needed and 3 are there
+    assert sentence(priced).endswith(
+        "at least 6 are needed, and about 41 for a difference of this size, about $19.00 more for its language model."
+    )
+    found = sentence(replace(SEEN, outcome=NO_DIFFERENCE, pairs_needed=2_008, usd_per_seed=1.0))
+    assert found.endswith("for a difference of this size, about $2,000.00 more for its language model.")
+
+
+@pytest.mark.parametrize("usd", [math.nan, 0.0])
+def test_price_that_is_nothing_or_unknown_is_not_told(usd: float) -> None:
+    assert "$" not in sentence(replace(UNSEEN, usd_per_seed=usd))
 
 
 @pytest.mark.parametrize("needed", [None, 8])

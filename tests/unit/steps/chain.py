@@ -11,6 +11,7 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
+from hypermix.steps.artefacts import AGGREGATE_OUTPUTS
 from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
 
@@ -89,10 +90,12 @@ class Chain:
     def metrics(self, key: Key) -> Path:
         return self.path("evaluate", RUN, key, "metrics")
 
+    def scored(self, key: Key) -> dict[str, Path]:
+        further = {name: self.path(name, RUN, key, name) for name in ("confusion", "calibration")}
+        return {"metrics": self.metrics(key), **further}
+
     def aggregated(self) -> dict[str, Path]:
-        names = {name: f"{name}.parquet" for name in ("runs", "summary", "comparisons", "costs", "quality")}
-        names |= {"verdict": "verdict.json", "report": "report.html"}
-        return {name: self.results / "aggregate" / file for name, file in names.items()}
+        return {name: self.results / "aggregate" / file for name, file in AGGREGATE_OUTPUTS.items()}
 
     def prepare(self, dataset: str = "toy") -> dict[str, Path]:
         outputs = {**self.prepared({"dataset": dataset}), "profile": self.profile(dataset)}
@@ -136,16 +139,17 @@ class Chain:
 
     def evaluate(self, key: Key) -> Path:
         predictions = self.trained(key)["predictions"]
-        evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.metrics(key))
+        evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.scored(key))
         return self.metrics(key)
 
     def aggregate(self) -> dict[str, Path]:
         inputs = {
-            "metrics": [self.metrics(key) for key in self.runs],
+            **{name: [self.scored(key)[name] for key in self.runs] for name in ("metrics", "confusion", "calibration")},
             "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
             "quality": [self.measured(key) for key in self.runs],
             "receipt": [self.augmented(key)["receipt"] for key in self.runs],
             "profile": [self.profile(dataset) for dataset in self.config.datasets],
+            "history": [self.trained(key)["history"] for key in self.runs],
         }
         aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
         return self.aggregated()

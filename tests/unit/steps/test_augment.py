@@ -324,7 +324,7 @@ def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCap
 @pytest.mark.parametrize(("negative", "positive"), [("10", "11"), ("new", "new york"), ("abbreviation", "absolute")])
 def test_words_that_begin_alike_are_scored_whole(make_chain: MakeChain, negative: str, positive: str) -> None:
     words = {"negative": negative, "positive": positive}
-    overlay = {"mix": {"multiplier": 2.0, "max_tokens": 30}}
+    overlay = {"mix": {"multiplier": 0.5, "max_tokens": 20}}
     chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}}, augmenters=overlay)
     chain.augment(key)
     kept = synthetic(chain, key).loc[lambda rows: rows["kept"]]

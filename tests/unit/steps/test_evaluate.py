@@ -60,10 +60,29 @@ def test_provenance_holds_slices_of_all_stages(done: Chain) -> None:
 
 def test_same_predictions_give_same_bytes(done: Chain, tmp_path: Path) -> None:
     key = done.key("none")
-    evaluate.run(
-        words(key, RUN), '{"method_version":1}', done.trained(key)["predictions"], tmp_path / "metrics.parquet"
-    )
-    assert (tmp_path / "metrics.parquet").read_bytes() == done.metrics(key).read_bytes()
+    outputs = {name: tmp_path / f"{name}.parquet" for name in done.scored(key)}
+    evaluate.run(words(key, RUN), '{"method_version":1}', done.trained(key)["predictions"], outputs)
+    for name, path in outputs.items():
+        assert path.read_bytes() == done.scored(key)[name].read_bytes()
+
+
+def test_confusion_counts_the_test_rows(done: Chain) -> None:
+    key = done.key("duplicate")
+    rows = read_table(done.trained(key)["predictions"], "predictions")
+    test = rows[rows["split"] == "test"]
+    found = read_table(done.scored(key)["confusion"], "confusion")
+    assert found[["label", "predicted"]].to_numpy().tolist() == [
+        [true, predicted] for true in ("negative", "positive") for predicted in ("negative", "positive")
+    ]
+    for true, predicted, n in found.itertuples(index=False, name=None):
+        assert n == ((test["label"] == true) & (test["predicted"] == predicted)).sum()
+
+
+def test_calibration_gives_the_error(done: Chain) -> None:
+    key = done.key("none")
+    bins = read_table(done.scored(key)["calibration"], "calibration")
+    gaps = (bins["n"] * (bins["accuracy"] - bins["confidence"]).abs()).sum() / bins["n"].sum()
+    assert gaps == pytest.approx(read_table(done.metrics(key), "metrics").loc[0, "ece"], abs=1e-12)
 
 
 def test_evaluate_and_aggregate_load_no_torch() -> None:
@@ -79,4 +98,4 @@ def test_damaged_predictions_are_told(done: Chain, tmp_path: Path) -> None:
     path = tmp_path / "predictions.parquet"
     path.write_bytes(done.trained(key)["predictions"].read_bytes()[:-20])
     with pytest.raises(ArtefactError, match=r"predictions.parquet: cannot be read as Parquet"):
-        evaluate.run(words(key, RUN), '{"method_version":1}', path, tmp_path / "metrics.parquet")
+        evaluate.run(words(key, RUN), '{"method_version":1}', path, done.scored(key))

@@ -11,11 +11,12 @@ import pytest
 
 from hypermix import tables
 from hypermix.errors import ArtefactError
-from hypermix.files import read_table, write_table
+from hypermix.files import read_provenance, read_table, write_table
 from hypermix.llm.ledger import Caps, Cost, Ledger, account_path
 from hypermix.report.status import StageCount, Status
 from hypermix.steps import stale
 from hypermix.steps.artefacts import STAGES, list_units
+from hypermix.steps.spent import SPENT, read_spent
 from hypermix.steps.status import look
 from tests.unit.steps.chain import Chain
 from tests.unit.steps.leftover import Leftover
@@ -246,3 +247,21 @@ def test_starts_without_heavy_packages() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
+
+
+@pytest.mark.parametrize("usd", [None, 0.25])
+def test_receipt_without_the_short_form_is_read_as_a_table(left: Leftover, usd: float | None) -> None:
+    path = left.chain.augmented(left.chain.key("mix"))["receipt"]
+    quick = read_spent(path)
+    row = read_table(path, "receipt").assign(usd_paid=usd)
+    provenance = {name: part for name, part in read_provenance(path).items() if name != SPENT}
+    write_table(path, tables.from_columns("receipt", row), provenance)
+    assert read_spent(path) == {**quick, "usd_paid": usd}
+    assert look(left.config).spending.usd == usd
+
+
+def test_damaged_receipt_is_named(left: Leftover) -> None:
+    path = left.chain.augmented(left.chain.key("mix"))["receipt"]
+    path.write_bytes(b"nothing")
+    with pytest.raises(ArtefactError, match=r"receipt\.parquet: cannot be read"):
+        look(left.config)

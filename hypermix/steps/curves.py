@@ -1,0 +1,90 @@
+"""Learning curves: the histories of all trainings, averaged over data seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from hypermix import tables
+from hypermix.errors import ArtefactError
+from hypermix.report.curves import COLUMNS
+
+MOST_STEPS = 100
+"""Steps at which a curve has a point at most: more could not be seen."""
+
+_CELL = ["dataset", "subsample", "classifier", "augmenter"]
+_MOMENT = ["step", "validation_accuracy", "learning_rate"]
+
+
+def read_histories(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read the moments of all trainings, with the keys of their runs.
+
+    Args:
+        paths: Files ``history.parquet``; their folders hold the keys.
+
+    Returns:
+        The keys, ``step``, ``validation_accuracy`` and ``learning_rate``, in the order of `paths`.
+
+    Raises:
+        ArtefactError: If a file cannot be read or lacks a column.
+    """
+    kinds = {**tables.KEYS, **{name: tables.schema("history").field(name).type for name in _MOMENT}}
+    if not paths:
+        return pd.DataFrame({name: pd.Series(dtype=kind.to_pandas_dtype()) for name, kind in kinds.items()})
+    schema = pa.schema(list(kinds.items()))
+    keys = pa.schema([(name, tables.KEYS[name]) for name in tables.path_keys(paths[0])])
+    partitioning = ds.partitioning(keys, flavor="hive")
+    try:
+        # One scan by several threads: file by file, ten thousand of them take ten times as long.
+        files = ds.dataset([str(path) for path in paths], schema=schema, partitioning=partitioning)
+        found: pd.DataFrame = files.to_table().to_pandas()
+    except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ArtefactError(f"a history cannot be read ({error}); delete it and run snakemake again") from error
+    return found
+
+
+def learning_curves(moments: pd.DataFrame) -> pd.DataFrame:
+    """Average validation accuracies over trials, then over data seeds.
+
+    A training that ended early keeps its last accuracy, so that no step is a mean of those alone that went on. Curves
+    begin where all trainings of a cell were validated. Classifiers without a learning rate have no steps to speak of
+    (a probe tries penalties), and trainings without validation rows have no accuracy: neither has a curve.
+
+    Args:
+        moments: What `read_histories` returned, in any order.
+
+    Returns:
+        The columns of `hypermix.report.curves.COLUMNS`; cells in the order of appearance, at most `MOST_STEPS` each.
+    """
+    known = moments[moments["validation_accuracy"].notna() & moments["learning_rate"].notna()]
+    rows = [row for cell, part in known.groupby(_CELL, sort=False) for row in _curve(tuple(map(str, cell)), part)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _curve(cell: tuple[str, ...], part: pd.DataFrame) -> Iterator[tuple[object, ...]]:
+    grid = _thinned(part["step"].to_numpy())
+    runs = part.sort_values(["data_seed", "trial", "step"], kind="stable").groupby(["data_seed", "trial"])
+    values = np.array([_at(grid, run["step"].to_numpy(), run["validation_accuracy"].to_numpy()) for _, run in runs])
+    seeds = pd.DataFrame(values, index=runs["data_seed"].first().to_numpy()).groupby(level=0).mean()
+    whole = ~np.isnan(values).any(axis=0)
+    for step, accuracy in zip(grid[whole], seeds.mean().to_numpy()[whole], strict=True):
+        yield (*cell, int(step), float(accuracy))
+
+
+def _thinned(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    unique = np.unique(steps)
+    places = np.linspace(0, len(unique) - 1, min(len(unique), MOST_STEPS)).round().astype(int)
+    thinned: NDArray[np.int64] = unique[places]
+    return thinned
+
+
+def _at(grid: NDArray[np.int64], steps: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the last value at each step of the grid; NaN before the first."""
+    places = np.searchsorted(steps, grid, side="right") - 1
+    return np.where(places < 0, np.nan, values[np.maximum(places, 0)])

@@ -1,0 +1,51 @@
+"""The synthetic rows that the report shows, and the counts of all: those of thousands of runs do not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from hypermix import tables
+from hypermix.steps.inputs import Inputs, read_kind
+
+_KIND = "synthetic"
+
+
+def read_fates(inputs: Inputs) -> pd.DataFrame:
+    """Read whether each row was kept and why not, with its keys.
+
+    Raises:
+        ArtefactError: If a file cannot be read.
+    """
+    return read_kind(inputs, _KIND, ["kept", "reason"])
+
+
+def sample_rows(inputs: Inputs, most: int, last: Collection[str]) -> pd.DataFrame:
+    """Read rows at even distances, so that every draw is shown; only the files that have one of them are read.
+
+    Args:
+        inputs: The files of all augmentations among them.
+        most: How many rows at most.
+        last: Augmenters whose rows come after those of the others: copies of real rows say little.
+
+    Returns:
+        The columns of the table ``synthetic`` with their keys.
+
+    Raises:
+        ArtefactError: If a file cannot be read.
+    """
+    order = sorted(inputs[_KIND], key=lambda path: tables.path_keys(path)["augmenter"] in last)
+    counts = [tables.count_rows(path) for path in order]
+    total = sum(counts)
+    chosen = range(total) if total <= most else [position * total // most for position in range(most)]
+    parts, start, at = [], 0, 0
+    for path, count in zip(order, counts, strict=True):
+        here = []
+        while at < len(chosen) and chosen[at] < start + count:
+            here.append(chosen[at] - start)
+            at += 1
+        if here:
+            parts.append(tables.read([path], _KIND).take(here))
+        start += count
+    return pd.concat(parts, ignore_index=True) if parts else read_kind({_KIND: order[:1]}, _KIND).head(0)
