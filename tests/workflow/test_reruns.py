@@ -214,6 +214,19 @@ def test_a_byte_of_an_input_reruns_what_reads_it(copy: Copy, monkeypatch: pytest
     assert files == {("prepare", "train.csv", "mine"), ("train", "bert/tokenizer.json", "yours", "none")}
 
 
+def test_deleted_files_are_made_again_where_they_are_needed(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others were made from may lack as long as these stay; the report that lacks needs the rows."""
+    emptied = copy()
+    shutil.rmtree(emptied.results() / "subsample")
+    shutil.rmtree(emptied.results() / "augment" / "dataset=mine")
+    assert told(emptied, monkeypatch).jobs == {}
+    (emptied.results() / "aggregate" / "verdict.json").unlink()
+    why = told(emptied, monkeypatch)
+
+    expected = {"subsample": 1, "augment": 2, "quality": 2, "train": 2, "evaluate": 2, "aggregate": 1}
+    assert planned(emptied) == why.jobs == expected
+
+
 def test_a_raised_method_version_reruns_its_stage(
     copy: Copy, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,14 +276,21 @@ def test_what_is_added_costs_its_own_cells(finished: Workspace, what: str, monke
     assert told(wider, monkeypatch).jobs == cells_of(wider, finished)
 
 
+CELL = {"dataset": "mine", "subsample": "3s", "data_seed": 1, "augmenter": "none", "classifier": "tiny", "trial": 7}
+OLD = ({}, {"augmenter": "duplicate"}, {"dataset": "yours"})
+NEW = (
+    *({"dataset": "third"}, {"subsample": "2s"}, {"data_seed": 2}),
+    *({"trial": 8}, {"augmenter": "double"}, {"classifier": "second"}),
+)
+
+
 def test_all_that_is_added_together_costs_its_own_cells(finished: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    wider = finished
+    wider = with_settings(finished, only=[{**CELL, **other} for other in (*OLD, *NEW)])
     for overlay in ADDED.values():
         wider = with_settings(wider, **overlay)
-    expected = cells_of(wider, finished)
 
-    assert planned(wider) == told(wider, monkeypatch).jobs == expected
-    assert expected["train"] == (2 * 3 + 1 * 2) * 2 * 2 * 2 * 2 - 3
+    expected = {"prepare": 1, "subsample": 3, "augment": 5, "quality": 5, "train": 6, "evaluate": 6, "aggregate": 1}
+    assert planned(wider) == told(wider, monkeypatch).jobs == expected == cells_of(wider, finished)
 
 
 def test_what_is_taken_away_and_comes_back_costs_the_report_alone(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from hypermix.steps.provenance import artefact_name, describe
 from hypermix.steps.reads import list_reads
 
 _TABLES = {"quality": "all_quality"}
+_TIMED = ("receipt", "history")
+"""Tables that hold times, so that `aggregate` tells no checksums of them."""
 
 
 def write_all(config: Config) -> None:
@@ -44,7 +46,7 @@ def write_last(config: Config) -> None:
     paths = [
         unit.path(config.results, table)
         for stage, table in AGGREGATE_INPUTS.values()
-        if table != "receipt"
+        if table not in _TIMED
         for unit in units[stage].values()
     ]
     slices = {"aggregate": json.loads(experiment.aggregate_slice(config))}
