@@ -350,6 +350,14 @@ def test_the_walk_meets_every_key_of_a_config() -> None:
     assert {".".join(name.split(".")[:2]) for name in names if name.split(".")[0] in TAGS} == {*GIVEN}
 
 
+def test_what_a_new_setting_or_kind_needs_is_told() -> None:
+    known = next(setting for setting in SETTINGS if setting.name == "datasets.file.group")
+    with pytest.raises(pytest.fail.Exception, match=r"^datasets\.file\.new: .* add one to VALUES"):
+        change(known._replace(name="datasets.file.new", kind=bytes))
+    with pytest.raises(AssertionError, match=r"^datasets\.moon is a new kind: add to GIVEN what it must be given"):
+        change(known._replace(name="datasets.moon.group"))
+
+
 # What no walk over single settings shows.
 
 
