@@ -156,6 +156,7 @@ def test_nothing_runs_again_for_what_changes_no_result(
     for source in ("workflow/scripts/train.py", "hypermix/steps/train.py", "workflow/rules/train.smk", "Snakefile"):
         with (project / source).open("a", encoding="utf-8") as stream:
             stream.write("# Another comment.\n")
+    age(project, newest(moved.folder) + 10)
     (project / "profiles" / "other").mkdir()
     (project / "profiles" / "other" / "profile.yaml").write_text(PROFILE, encoding="utf-8")
     moved.environment["PYTHONPATH"] = str(project)
@@ -173,12 +174,21 @@ def touch(workspace: Workspace) -> None:
     """Give every file another time, each input a later one than what was made from it."""
     stages = ["aggregate", *reversed(STAGES), ""]
     order = {stage: position for position, stage in enumerate(stages)} | {"receipts": stages.index("augment")}
-    files = [path for path in workspace.folder.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
-    newest = max(path.stat().st_mtime for path in files)
-    for path in files:
+    start = newest(workspace.folder) + 10
+    for path in workspace.folder.rglob("*"):
         parts = path.relative_to(workspace.folder).parts
-        later = newest + 10 + order.get(parts[1] if parts[0] == "results" else "", len(stages))
-        os.utime(path, (later, later))
+        if path.is_file() and parts[0] != ".snakemake":
+            age(path, start + order.get(parts[1] if parts[0] == "results" else "", len(stages)))
+
+
+def newest(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in folder.rglob("*"))
+
+
+def age(path: Path, time: float) -> None:
+    """Give a file, or all in a folder, a time."""
+    for one in (path, *path.rglob("*")):
+        os.utime(one, (time, time))
 
 
 def dump_turned(config: Mapping[str, Any]) -> str:
