@@ -1,45 +1,23 @@
 """The files of models that lie here: inputs of the rules that use them, so that new ones are noticed."""
 
-from hypermix.config.augmenter import asked_llm
-from hypermix.config.augmenter_offline import local_models
-
-
-def model_files(model):
-    """Name the files of a model that lies here, so that a new one under an old name is noticed."""
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return sorted(
-            str(file) for file in path.iterdir() if file.suffix in {".json", ".model", ".safetensors", ".spm", ".txt"}
-        )
-    return [str(path)] if path.is_file() else []
-
-
-def encoder_files(model):
-    """Name the files of an encoder, with those of a sentence encoder's modules."""
-    modules = Path(model).expanduser().glob("[0-9]*_*/*")
-    return [*model_files(model), *sorted(str(file) for file in modules if file.is_file())]
+from hypermix.config import model_files
 
 
 def llm_files(wildcards):
-    """Name the files of the models that an augmentation asks; of a hosted one it has the name alone."""
-    augmenter = CONFIG.augmenters[wildcards.augmenter]
-    name, relabel = asked_llm(augmenter), getattr(augmenter, "relabel", None)
-    llm = CONFIG.llms[name] if name else None
-    asked = model_files(llm.model) if llm and llm.api in {"embedded", "transformers"} else []
-    return [*asked, *(encoder_files(relabel.model) if relabel and relabel.by == "classifier" else [])]
+    """Name the files of the models that an augmentation asks."""
+    return model_files.llm_files(CONFIG, wildcards.augmenter)
 
 
 def rewriter_files(wildcards):
     """Name the files of the models that rewrite texts for an augmenter."""
-    models = local_models(CONFIG.augmenters[wildcards.augmenter])
-    return [file for model in models.values() for file in model_files(model)]
+    return model_files.rewriter_files(CONFIG, wildcards.augmenter)
 
 
 def classifier_files(wildcards):
     """Name the files of the model that a classifier starts from."""
-    return encoder_files(CONFIG.classifiers[wildcards.classifier].model)
+    return model_files.encoder_files(CONFIG.classifiers[wildcards.classifier].model)
 
 
 def embedder_files():
     """Name the files of the encoder that measures synthetic rows."""
-    return encoder_files(CONFIG.quality.model)
+    return model_files.encoder_files(CONFIG.quality.model)
