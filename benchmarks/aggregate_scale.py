@@ -32,21 +32,10 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.hashing import canonical_json
-from hypermix.report.outputs import file_outputs
 from hypermix.stats import metric
+from hypermix.steps.artefacts import AGGREGATE_INPUTS, AGGREGATE_OUTPUTS, STAGES, list_units, place_of
 
 N_TEST = 200
-FURTHER = ("classes", "calibration", "variance", "opinions", "ranks")
-OUTPUTS = ("runs", "summary", "comparisons", "costs", "quality", *FURTHER)
-KINDS = {
-    "metrics": ("evaluate", True),
-    "confusion": ("confusion", True),
-    "calibration": ("calibration", True),
-    "synthetic": ("augment", False),
-    "quality": ("quality", False),
-    "receipt": ("receipts", False),
-    "history": ("train", True),
-}
 
 
 def settings(seeds: int) -> dict[str, Any]:
@@ -68,16 +57,15 @@ def settings(seeds: int) -> dict[str, Any]:
 
 def path_of(root: Path, kind: str, key: Mapping[str, Any]) -> Path:
     """Name a file of a run."""
-    stage, of_run = KINDS[kind]
-    parts = [f"{name}={key[name]}" for name in tables.KEYS if of_run or name != "classifier"]
-    return root.joinpath(stage, *parts, f"{kind}.parquet")
+    stage, table = AGGREGATE_INPUTS[kind]
+    return Path(root, STAGES[stage].tables[table], place_of(STAGES[stage].keys, key), f"{table}.parquet")
 
 
 def write(path: Path, table: str, columns: Mapping[str, Any], made: Mapping[str, Any]) -> None:
     """Write a file without waiting for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     found = tables.from_columns(table, columns).replace_schema_metadata({b"hypermix": canonical_json(made).encode()})
-    pq.write_table(found, path, compression="zstd")
+    pq.write_table(found, path, compression="none")  # as `hypermix.files.write_table` does with tables so small
 
 
 class Study:
@@ -183,12 +171,12 @@ def aggregate_all(config: Config, root: Path) -> dict[str, float]:
     """Aggregate and return the seconds and those of the processor."""
     from hypermix.steps import aggregate
 
-    keys = experiment.runs(config)
-    inputs = {kind: [path_of(root, kind, key) for key in keys] for kind in KINDS}
-    inputs["profile"] = [root / "prepare" / f"dataset={name}" / "profile.parquet" for name in config.datasets]
-    outputs = {name: root / "aggregate" / f"{name}.parquet" for name in OUTPUTS}
-    outputs |= {"verdict": root / "aggregate" / "verdict.json", "report": root / "aggregate" / "report.html"}
-    outputs |= {name: root / "aggregate" / path for name, path in file_outputs().items()}
+    units = list_units(config)
+    inputs = {
+        kind: [unit.path(str(root), table) for unit in units[stage].values()]
+        for kind, (stage, table) in AGGREGATE_INPUTS.items()
+    }
+    outputs = {name: root / "aggregate" / path for name, path in AGGREGATE_OUTPUTS.items()}
     started, used = time.perf_counter(), time.process_time()
     aggregate.run(experiment.aggregate_slice(config), inputs, outputs)
     return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - used}

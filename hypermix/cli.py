@@ -28,6 +28,7 @@ from hypermix.llm.store import RequestStore
 from hypermix.report.checkup import checkup_text
 from hypermix.report.forecast import forecast_text
 from hypermix.report.status import status_text
+from hypermix.report.why import why_text
 
 _MODEL = "hypermix/config/model.py"
 _CONFIG = Path("config/config.yaml")
@@ -81,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     status.add_argument("--json", action="store_true", help="write it for machines, with every job and file")
     status.set_defaults(command=_status)
+    why = commands.add_parser("why", help="tell why each job would run: which setting, input or version changed")
+    why.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    why.add_argument("--json", action="store_true", help="write it for machines")
+    why.set_defaults(command=_why)
     partial = commands.add_parser("partial", help="write the tables, the verdict and the report of the runs so far")
     partial.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     partial.set_defaults(command=_partial)
@@ -159,6 +164,17 @@ def _status(parsed: argparse.Namespace) -> int:
     else:
         print(status_text(told, shutil.get_terminal_size().columns, color=_has_color()), end="")
     return int(any(one.failed for one in told.stages))
+
+
+def _why(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.why import explain
+
+    told = explain(_load(parsed.files))
+    if parsed.json:
+        print(json.dumps({**asdict(told), "jobs": told.jobs}, indent=2, ensure_ascii=False))
+    else:
+        print(why_text(told, shutil.get_terminal_size().columns), end="")
+    return 0
 
 
 def _partial(parsed: argparse.Namespace) -> int:

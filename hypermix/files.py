@@ -20,6 +20,9 @@ from hypermix.errors import ArtefactError
 from hypermix.hashing import canonical_json
 
 _PROVENANCE = b"hypermix"
+_SMALL_BYTES = 1 << 15
+"""Up to this size a table is not compressed: its file is about as large, and read three times as fast."""
+
 _GROUP_ROWS = 1 << 14
 _GROUP_BYTES = 1 << 26
 _BLOCK = 1 << 12
@@ -133,7 +136,7 @@ def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> N
     """
     described = table.replace_schema_metadata({_PROVENANCE: canonical_json(provenance).encode()})
     with atomic(path) as temporary:
-        pq.write_table(described, temporary, compression="zstd")
+        pq.write_table(described, temporary, compression="zstd" if table.nbytes > _SMALL_BYTES else "none")
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

@@ -21,7 +21,9 @@ from hypermix.report.rejected import COLUMNS
 from hypermix.stats.opinion import second_opinions
 from hypermix.stats.quality import CELL
 from hypermix.stats.ranking import rank_methods
+from hypermix.stats.summarize import compare, summarize
 from hypermix.stats.variance import split_variance
+from hypermix.stats.verdict import judge
 
 HOSTILE = "</script><script>window.hostile = 1</script><img src=x onerror='window.hostile = 2'>\"'&amp;\u2028"
 """A text that tries to leave its place."""
@@ -389,12 +391,22 @@ def make_study(
     seeds: Sequence[int] = tuple(range(1, 21)),
     n_rows: int = 2000,
 ) -> ReportData:
-    """Make the data of a study; by default of 6 methods, 3 sizes and 20 data seeds, with two trials each."""
+    """Make the data of a study; by default of 6 methods, 3 sizes and 20 data seeds, with two trials each.
+
+    Its runs are made up, and all that follows from them is what HyperMix makes of them.
+    """
     runs = make_runs(augmenters, seeds, subsamples=subsamples)
     synthetic = make_synthetic(n_rows)
     settings = [("rt", subsample) for subsample in subsamples]
     quality = make_quality([name for name in augmenters if name != "none"], settings)
-    return make_report(runs=runs, synthetic=synthetic, n_synthetic_total=n_rows, quality=quality)
+    order = {name: place for place, name in enumerate((*subsamples, *augmenters))}
+    summary, comparisons = (
+        frame.sort_values(["subsample", "augmenter"], key=lambda names: names.map(order), kind="stable")
+        for frame in (summarize(runs), compare(runs, BASELINES))
+    )
+    verdict = judge(comparisons, summary, BASELINES)
+    found = {"runs": runs, "summary": summary, "comparisons": comparisons}
+    return make_report(**found, verdict=verdict, synthetic=synthetic, n_synthetic_total=n_rows, quality=quality)
 
 
 def make_report(**changes: Any) -> ReportData:

@@ -245,8 +245,17 @@ def evaluate_slice() -> str:
 
 
 def aggregate_slice(config: Config) -> str:
-    """Return what `aggregate` may see of the config, as canonical JSON: all that changes a result."""
-    return _slice("aggregate", config=_of_results(config))
+    """Return what `aggregate` may see of the config, as canonical JSON: all that changes a result.
+
+    Lists whose order means nothing are sorted: `only`, `except`, and seeds that are crossed.
+    """
+    parts = _of_results(config)
+    for name in ("only", "except"):
+        parts[name].sort(key=canonical_json)
+    for name, seeds in parts["seeds"].items():
+        if isinstance(seeds, list) and config.seeds.design == "crossed":
+            parts["seeds"][name] = sorted(seeds)
+    return _slice("aggregate", config=parts)
 
 
 def choose_slice(config: Config) -> str:

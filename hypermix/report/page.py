@@ -114,6 +114,8 @@ def _further_words(data: ReportData) -> dict[str, Any]:
     return {
         "class_groups": class_groups(data.classes),
         "reliability": pictures.reliability(data),
+        "many_settings": pictures.has_many_settings(data),
+        "most_settings": pictures.MOST_SETTINGS,
         "spread_groups": spread_groups(data.variance),
         "opinion_groups": opinion_groups(data.comparisons, data.opinions),
         "rank_groups": rank_groups(data.ranks),

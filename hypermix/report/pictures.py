@@ -11,7 +11,7 @@ from hypermix.report.breakdown import reliability_figure
 from hypermix.report.curves import curve_figure
 from hypermix.report.data import ReportData
 from hypermix.report.drawing import Drawing, blank
-from hypermix.report.figure import METRIC, NARROW_PX, WIDE_PX, accuracy_figure, difference_figure
+from hypermix.report.figure import METRIC, NARROW_PX, SETTING, WIDE_PX, accuracy_figure, difference_figure
 from hypermix.report.gain import gain_figure
 from hypermix.report.section import verdict_outcomes
 from hypermix.report.sizes import size_figure
@@ -58,6 +58,10 @@ FIGURES: Final = tuple(_DRAWERS)
 """The figures by name, in the order of the page."""
 
 _LAYOUTS: Final = (("wide", WIDE_PX), ("narrow", NARROW_PX))
+_ONLY: Final = (("only", WIDE_PX),)
+
+MOST_SETTINGS: Final = 12
+"""With more settings a figure has one layout, which a phone scrolls, and calibration has none: a page opens quickly."""
 
 
 class Gallery:
@@ -90,7 +94,13 @@ def page_figures(gallery: Gallery, name: str) -> list[tuple[str, Markup]]:
     Raises:
         ArtefactError: If the verdict has an unknown outcome.
     """
-    return _markup(name, [(layout, gallery.draw(name, width_px)) for layout, width_px in _LAYOUTS])
+    layouts = _ONLY if has_many_settings(gallery.data) else _LAYOUTS
+    return _markup(name, [(layout, gallery.draw(name, width_px)) for layout, width_px in layouts])
+
+
+def has_many_settings(data: ReportData) -> bool:
+    """Tell whether there are more than `MOST_SETTINGS` pairs of a dataset and a size with a classifier."""
+    return len(data.runs[SETTING].drop_duplicates()) > MOST_SETTINGS
 
 
 def _markup(name: str, drawn: Sequence[tuple[str, Drawing | None]]) -> list[tuple[str, Markup]]:
@@ -103,6 +113,8 @@ def _markup(name: str, drawn: Sequence[tuple[str, Drawing | None]]) -> list[tupl
 
 def reliability(data: ReportData) -> list[tuple[str, Markup]]:
     """Return the layouts of the figure of calibration, as `page_figures` does; it has no files."""
+    if has_many_settings(data):
+        return []
     drawn = [
         (layout, reliability_figure(data.calibration, baselines=data.baselines, width_px=width_px))
         for layout, width_px in _LAYOUTS

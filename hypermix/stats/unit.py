@@ -5,7 +5,7 @@ A metric that is NaN in a run is treated as if that run were missing for this me
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -85,9 +85,9 @@ def seed_values(runs: pd.DataFrame, metric: str) -> SeedValues:
     return found
 
 
-def as_cell(keys: object) -> Cell:
+def as_cell(keys: Iterable[object]) -> Cell:
     """Return the keys of a cell as text."""
-    dataset, subsample, augmenter, classifier = map(str, keys) if isinstance(keys, Sequence) else ("", "", "", "")
+    dataset, subsample, augmenter, classifier = map(str, keys)
     return dataset, subsample, augmenter, classifier
 
 

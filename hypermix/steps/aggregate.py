@@ -37,8 +37,8 @@ from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile", "confusion", "calibration")
-"""The files whose slices are checked; a history is of the training that its run's metrics are of."""
+_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
+"""The files whose slices are checked; the job that writes metrics writes what lies beside them, from one training."""
 
 _CHECKED = ("metrics", "synthetic", "quality", "profile")
 _SCHEMAS = {"quality": "all_quality", **TABLES}
@@ -167,7 +167,7 @@ def _show(study: _Study, found: _Found, inputs: Inputs, given: Mapping[str, Any]
         **shown,
         spending=sum_spending(found.paid, config),
         verdict=found.verdict,
-        synthetic=sample_rows(inputs, config.report.rows, last=baselines),
+        synthetic=sample_rows(inputs, config.report.rows, last=[*baselines, *experiment.bounds(config)]),
         rejected=count_rejected(fates, config),
         n_synthetic_total=len(fates),
         labels=list_labels(provenance),

@@ -22,8 +22,6 @@ _SLICES = b'"slices":{'
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 1 << 14
 """More than the end of a table of one run, which tells of its making."""
-_BESIDE = ("confusion", "calibration")
-"""What the job writes that writes the metrics: named only if those are not, which come first."""
 
 
 def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -37,14 +35,7 @@ def check_slices(config: Config, provenance: Mapping[Path, Mapping[str, Any]]) -
         ArtefactError: If a file has another slice of any stage than the config gives, naming files and stages.
     """
     wanted = Wanted(config)
-    stale: list[str] = []
-    runs = set()
-    for path, made in provenance.items():
-        found = wanted.other_stages(path, made)
-        run = tuple(tables.path_keys(path).items())
-        if found and not (path.stem in _BESIDE and run in runs):
-            stale += [f"{path} ({stage})" for stage in found]
-            runs.add(run)
+    stale = [f"{path} ({stage})" for path, made in provenance.items() for stage in wanted.other_stages(path, made)]
     if stale:
         more = f" and {len(stale) - _SHOWN_STALE} more" if len(stale) > _SHOWN_STALE else ""
         raise ArtefactError(

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, NamedTuple, get_args
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from hypermix.config import experiment
 from hypermix.config.experiment import (
@@ -14,7 +12,6 @@ from hypermix.config.experiment import (
     baselines,
     data_seeds,
     runs,
-    stage_of,
     trial_seeds,
 )
 from hypermix.config.load import load_config
@@ -23,163 +20,12 @@ from hypermix.errors import ConfigError
 from hypermix.seeding import spawn_seeds
 from hypermix.tables import KEYS
 from tests.unit.config.conftest import RAW, Change
+from tests.unit.config.slicing import slices
 
 FULL = load_config(RAW).model_dump(mode="json", by_alias=True)
 """The small config with every setting written out."""
 
-ONE_CHOICE = {"source", "api", "method", "name"}
-"""Settings that have one value as yet, so that nothing can be set in their place."""
-
-NEED_AN_END = {("classifiers", "minilm", "schedule"), ("classifiers", "minilm", "warmup")}
-"""Settings that have another value only beside `epochs` or `max_steps`, which this classifier has not."""
-
-OF_A_PACKAGE = {("classifiers", "minilm", "revision")}
-"""Settings that a model of a package has not."""
-
 N_RUNS = len(runs(load_config(RAW)))
-
-ONE_OF_TWO = {"env", "file"}
-"""Settings of which exactly one is given, so that none can be set beside the other."""
-
-Path = tuple[str, ...]
-Slices = dict[Path, str]
-
-
-class Place(NamedTuple):
-    path: Path
-    stage: str
-    kind: Any
-
-
-def places(model: BaseModel, before: Path = ()) -> Iterator[Place]:
-    """Walk all settings of a config, those of each named variant included."""
-    for name, field in type(model).model_fields.items():
-        path, value = (*before, field.alias or name), getattr(model, name)
-        stage = stage_of(type(model), name)
-        if isinstance(value, BaseModel):
-            yield from places(value, path)
-        elif stage is None:
-            for variant, inner in value.items():
-                yield from places(inner, (*path, variant))
-        else:
-            yield Place(path, stage, field.annotation)
-
-
-PLACES = list(places(load_config(RAW)))
-
-
-def choices(kind: Any) -> list[Any]:
-    """List the values of the literals in a type."""
-    parts = get_args(kind)
-    return [value for part in parts for value in (choices(part) or ([part] if isinstance(part, str) else []))]
-
-
-def candidates(value: Any, kind: Any) -> list[Any]:
-    """List values that may stand in the place of a value of this type."""
-    listed: list[Any] = choices(kind)
-    if isinstance(value, bool) or value is None:
-        names = ["8s", "new", "b.csv", "copy", "rt", "none", "slow"]
-        return [*listed, not value, *names, 7, ["none"], {"env": "NEW"}, {"by": "classifier"}]
-    if isinstance(value, int):
-        return [value + 1]
-    if isinstance(value, float):
-        return [value * 0.9, value + 0.1]
-    if isinstance(value, dict):
-        return [{"1": "new"}]
-    if isinstance(value, list):
-        return [value[:-1], [{"dataset": "rt"}], ["other"]]
-    other = ["local", "other", "8s", "new", "b.csv", "cp1252", "owner/new", "http://localhost/v1", "NEW", "2026-11-23"]
-    return [*listed, *([] if listed else other)]
-
-
-def set_path(path: Path, value: Any) -> dict[str, Any]:
-    out: dict[str, Any] = json.loads(json.dumps(FULL))
-    here = out
-    for part in path[:-1]:
-        here = here[part]
-    here[path[-1]] = value
-    return out
-
-
-def get_path(path: Path) -> Any:
-    here: Any = FULL
-    for part in path:
-        here = here[part]
-    return here
-
-
-def changed(place: Place) -> Config | None:
-    """Return the config with another value in this place; None if no other value may stand there."""
-    now = get_path(place.path)
-    for value in candidates(now, place.kind):
-        if value == now:
-            continue
-        try:
-            return load_config(set_path(place.path, value))
-        except ConfigError:
-            continue
-    return None
-
-
-def slices(config: Config) -> Slices:
-    """Return all slices of a config, by stage and variants."""
-    return {
-        **{("prepare", name): experiment.prepare_slice(config, name) for name in config.datasets},
-        ("subsample",): experiment.subsample_slice(config),
-        **{
-            ("augment", dataset, name): experiment.augment_slice(config, dataset, name)
-            for dataset in config.datasets
-            for name in config.augmenters
-        },
-        **{("train", name): experiment.train_slice(config, name) for name in config.classifiers},
-        ("quality",): experiment.quality_slice(config),
-        ("evaluate",): experiment.evaluate_slice(),
-        ("aggregate",): experiment.aggregate_slice(config),
-        ("choose",): experiment.choose_slice(config),
-        **{("fit", name): experiment.fit_slice(config, name) for name in config.classifiers},
-        ("export",): experiment.export_slice(config, "MIT"),
-    }
-
-
-def users(place: Place) -> set[Path]:
-    """Tell by hand which slices a setting belongs to."""
-    section, name = place.path[0], place.path[1] if len(place.path) > 1 else ""
-    askers = {name: augmenter["llm"] for name, augmenter in RAW["augmenters"].items() if "llm" in augmenter}
-    own: dict[tuple[str, str], set[Path]] = {
-        ("datasets", "prepare"): {("prepare", name)},
-        ("datasets", "augment"): {("augment", name, asker) for asker in askers},
-        ("llms", "augment"): {("augment", d, a) for d in FULL["datasets"] for a, llm in askers.items() if llm == name},
-        ("augmenters", "augment"): {("augment", dataset, name) for dataset in FULL["datasets"]},
-        ("classifiers", "train"): {("train", name), *([] if place.path[-1] == "match" else [("fit", name)])},
-        ("subsample", "subsample"): {("subsample",)},
-        ("quality", "quality"): {("quality",)},
-        ("threads", "train"): {(stage, one) for one in FULL["classifiers"] for stage in ("train", "fit")},
-    }
-    if place.stage == "runtime":
-        return set()
-    if place.stage in {"aggregate", "choose", "export"}:
-        return {(place.stage,)}
-    return {*own[section, place.stage], ("aggregate",)}
-
-
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(place.path))
-def test_setting_changes_slices_of_its_stage(place: Place) -> None:
-    config = changed(place)
-    if config is None:
-        given_elsewhere = place.path[-1] in ONE_OF_TWO and get_path(place.path) is None
-        assert given_elsewhere or place.path[-1] in ONE_CHOICE or place.path in NEED_AN_END | OF_A_PACKAGE
-        return
-    before, after = slices(load_config(FULL)), slices(config)
-
-    assert {key for key in before if before[key] != after[key]} == users(place)
-
-
-def test_walk_meets_every_stage() -> None:
-    stages = {"prepare", "subsample", "augment", "quality", "train", "aggregate", "choose", "export", "runtime"}
-    assert {place.stage for place in PLACES} == stages
-    assert len(PLACES) == len({place.path for place in PLACES}) > 150
-    inner = {"key.env", "key.file", "limits.concurrency", "limits.tries", "price.input", "price.as_of"}
-    assert inner <= {".".join(place.path[2:]) for place in PLACES if place.path[0] == "llms"}
 
 
 def test_order_of_keys_changes_no_slice() -> None:
@@ -202,7 +48,7 @@ def test_new_variant_changes_aggregate_alone(change: Change) -> None:
         "llms.third": {"api": "embedded"},
     }.items():
         after = slices(load_config(change(path, variant)))
-        assert {key for key in before if before[key] != after[key]} == {("aggregate",)}
+        assert {job for job in before if before[job] != after[job]} == {("aggregate",)}
 
 
 def test_slices_of_equal_variants_are_equal() -> None:

@@ -17,6 +17,7 @@ from tests.report_data import (
     make_comparisons,
     make_costs,
     make_profile,
+    make_quality,
     make_report,
     make_runs,
     make_study,
@@ -350,3 +351,19 @@ def test_an_experiment_without_any_run_has_a_report() -> None:
     html = render(make_report(**nothing, verdict={**full.verdict, "verdicts": [], "outcome": "nothing"}))
     assert "The experiment has no runs yet." in html
     assert "This experiment made no synthetic rows." in html
+
+
+def test_many_settings_leave_the_page_small() -> None:
+    augmenters = ("none", "duplicate", *[f"mix{number}" for number in range(8)])
+    datasets, subsamples = tuple(f"d{number}" for number in range(5)), ("4s", "8s", "16s", "32s", "64s")
+    runs = make_runs(augmenters, (1, 2), datasets, subsamples)
+    labels = {name: ["negative", "positive", "c", "e"] for name in datasets}
+    synthetic = make_synthetic(2000, labels["d0"]).assign(dataset="d0")
+    settings = [(dataset, subsample) for dataset in datasets for subsample in subsamples]
+    quality = make_quality(augmenters[1:], settings)
+    html = render(make_report(runs=runs, labels=labels, synthetic=synthetic, quality=quality))
+    assert len(runs) == 1000
+    assert len(html.encode()) < 3_000_000
+    assert '<div class="only">' in html
+    assert '<div class="narrow">' not in html
+    assert "Calibration is drawn for up to 12 settings" in html
