@@ -167,7 +167,7 @@ def _show(study: _Study, found: _Found, inputs: Inputs, given: Mapping[str, Any]
         **shown,
         spending=sum_spending(found.paid, config),
         verdict=found.verdict,
-        synthetic=sample_rows(inputs, config.report.rows, last=[*baselines, *experiment.bounds(config)]),
+        synthetic=sample_rows(inputs, fates, config.report.rows, last=[*baselines, *experiment.bounds(config)]),
         rejected=count_rejected(fates, config),
         n_synthetic_total=len(fates),
         labels=list_labels(provenance),

@@ -38,10 +38,14 @@ def describe(
     }
 
 
+_ALIKE = ("labels", "words", "trained", "abilities", "model", "encoder")
+"""What many files say alike, beside their slices."""
+
+
 def read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     """Read what many files say about their making, without the checksums of their inputs.
 
-    Equal slices are one object: those of thousands of runs would take a gigabyte.
+    Equal parts are one object, such as slices and label orders: those of thousands of runs would take a gigabyte.
 
     Raises:
         ArtefactError: If a file cannot be read or says nothing.
@@ -51,10 +55,9 @@ def read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
     for path in paths:
         made = {name: part for name, part in read_provenance(path).items() if name != "inputs"}
         slices = made.get("slices", {})
-        found[path] = {
-            **made,
-            "slices": {stage: _share(known.setdefault(stage, []), slices[stage]) for stage in slices},
-        }
+        alike = {name: _share(known.setdefault(name, []), made[name]) for name in _ALIKE if name in made}
+        shared = {stage: _share(known.setdefault(f"slice of {stage}", []), slices[stage]) for stage in slices}
+        found[path] = {**made, **alike, "slices": shared}
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from hypermix import tables
+from hypermix.steps.artefacts import AUGMENTATION
 from hypermix.steps.inputs import Inputs, read_kind
 
 _KIND = "synthetic"
@@ -21,11 +22,12 @@ def read_fates(inputs: Inputs) -> pd.DataFrame:
     return read_kind(inputs, _KIND, ["kept", "reason"])
 
 
-def sample_rows(inputs: Inputs, most: int, last: Collection[str]) -> pd.DataFrame:
+def sample_rows(inputs: Inputs, fates: pd.DataFrame, most: int, last: Collection[str]) -> pd.DataFrame:
     """Read rows at even distances, so that every draw is shown; only the files that have one of them are read.
 
     Args:
         inputs: The files of all augmentations among them.
+        fates: What `read_fates` returned of them: it tells how many rows each has.
         most: How many rows at most.
         last: Augmenters whose rows come after those of the others: copies of real rows say little.
 
@@ -36,7 +38,8 @@ def sample_rows(inputs: Inputs, most: int, last: Collection[str]) -> pd.DataFram
         ArtefactError: If a file cannot be read.
     """
     order = sorted(inputs[_KIND], key=lambda path: tables.path_keys(path)["augmenter"] in last)
-    counts = [tables.count_rows(path) for path in order]
+    sizes = fates.groupby(list(AUGMENTATION)).size().to_dict()
+    counts = [sizes.get(tuple(tables.path_keys(path)[key] for key in AUGMENTATION), 0) for path in order]
     total = sum(counts)
     chosen = range(total) if total <= most else [position * total // most for position in range(most)]
     parts, start, at = [], 0, 0
