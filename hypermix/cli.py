@@ -54,13 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hypermix", description="Companion of `snakemake --cores N`.")
     parser.add_argument("--version", action="version", version=f"hypermix {__version__}")
+    files = argparse.ArgumentParser(add_help=False)
+    files.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     config = commands.add_parser("config", help="check the config, or write the files that are made from its model")
     actions = config.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser(
-        "check", help="check config files, later ones laid over earlier ones, and count the runs"
+        "check", parents=[files], help="check config files, later ones laid over earlier ones, and count the runs"
     )
-    check.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     check.set_defaults(command=_check)
     write = actions.add_parser("write", help="write config/README.md, config/schema.json and docs/datasets.md")
     write.add_argument(
@@ -70,27 +71,33 @@ def _parser() -> argparse.ArgumentParser:
     datasets = commands.add_parser("datasets", help="see to the datasets of the config")
     actions = datasets.add_subparsers(required=True, metavar="ACTION")
     pin = actions.add_parser(
-        "pin", help="write the commits of the hub datasets, as the results have them or the hub now, into the last file"
+        "pin",
+        parents=[files],
+        help="write the commits of the hub datasets, as the results have them or the hub now, into the last file",
     )
-    pin.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
     pin.set_defaults(command=_pin)
-    plan = commands.add_parser("plan", help="tell what the runs will ask of language models, and its price")
-    plan.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    plan = commands.add_parser(
+        "plan", parents=[files], help="tell what the runs will ask of language models, and its price"
+    )
     plan.add_argument("--export", action="store_true", help="count the rows of the model that is exported too")
     plan.set_defaults(command=_plan)
-    status = commands.add_parser("status", help="tell how far a run is: done, running, failed, waiting; money and time")
-    status.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    status = commands.add_parser(
+        "status", parents=[files], help="tell how far a run is: done, running, failed, waiting; money and time"
+    )
     status.add_argument("--json", action="store_true", help="write it for machines, with every job and file")
     status.set_defaults(command=_status)
-    why = commands.add_parser("why", help="tell why each job would run: which setting, input or version changed")
-    why.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    why = commands.add_parser(
+        "why", parents=[files], help="tell why each job would run: which setting, input or version changed"
+    )
     why.add_argument("--json", action="store_true", help="write it for machines")
     why.set_defaults(command=_why)
-    partial = commands.add_parser("partial", help="write the tables, the verdict and the report of the runs so far")
-    partial.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    partial = commands.add_parser(
+        "partial", parents=[files], help="write the tables, the verdict and the report of the runs so far"
+    )
     partial.set_defaults(command=_partial)
-    doctor = commands.add_parser("doctor", help="look at all that a run needs, and say what is to be done")
-    doctor.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    doctor = commands.add_parser(
+        "doctor", parents=[files], help="look at all that a run needs, and say what is to be done"
+    )
     doctor.add_argument(
         "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
     )

@@ -107,6 +107,27 @@ class Offline:
         return self.make(slot)
 
 
+@dataclass(frozen=True)
+class Around:
+    """The part that all augmenters have that are put around another one.
+
+    Attributes:
+        inner: The other augmenter.
+    """
+
+    inner: Augmenter
+
+    @property
+    def n_rows(self) -> int:
+        """As many as the other augmenter wants."""
+        return self.inner.n_rows
+
+    @property
+    def attempts(self) -> int:
+        """As often as the other augmenter tries."""
+        return self.inner.attempts
+
+
 def count_rows(n_examples: int, multiplier: float) -> int:
     """Return the rows that a multiplier asks for, rounded half to even."""
     return round(n_examples * multiplier)

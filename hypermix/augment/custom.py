@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypermix.augment.base import AUGMENTERS, Augmenter, Material, Slot
+from hypermix.augment.base import AUGMENTERS, Around, Augmenter, Material, Slot
 from hypermix.augment.dialogue import Dialogue
 from hypermix.errors import AugmentError
 from hypermix.plugins import load_plugin
@@ -17,28 +17,16 @@ _TOLERANCE = 1e-3  # probabilities often come from float16 or float32
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Around):
     """An augmenter whose rows are checked, so that a mistake in it is told before a classifier meets it.
 
     Attributes:
-        inner: The augmenter.
         name: That of its entry point.
         labels: The labels of the dataset, in label order.
     """
 
-    inner: Augmenter
     name: str
     labels: Sequence[str]
-
-    @property
-    def n_rows(self) -> int:
-        """As many as it wants."""
-        return self.inner.n_rows
-
-    @property
-    def attempts(self) -> int:
-        """As often as it tries."""
-        return self.inner.attempts
 
     @property
     def most_requests(self) -> int:

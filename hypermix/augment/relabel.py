@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypermix.augment.base import Augmenter, Material, Slot, one_hot
+from hypermix.augment.base import Around, Augmenter, Material, Slot, one_hot
 from hypermix.augment.dialogue import Dialogue
 from hypermix.augment.form import MOST_LETTERS, MOST_LOGPROBS, ChatForm, CompletionsForm, Form
 from hypermix.augment.gpt3mix import name_source
@@ -33,32 +33,20 @@ Labeler = Callable[[str], Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Relabeled:
+class Relabeled(Around):
     """Makes the rows of another augmenter, and then gives each a label anew.
 
     Attributes:
-        inner: Makes the rows.
         material: What they are made from.
         settings: The section `relabel` of the augmenter.
         form: How a language model is asked; None if a classifier is.
         labeler: The classifier; None if a language model is asked.
     """
 
-    inner: Augmenter
     material: Material
     settings: Mapping[str, Any]
     form: Form | None = None
     labeler: Labeler | None = None
-
-    @property
-    def n_rows(self) -> int:
-        """As many as the other augmenter wants."""
-        return self.inner.n_rows
-
-    @property
-    def attempts(self) -> int:
-        """As often as the other augmenter tries."""
-        return self.inner.attempts
 
     @property
     def most_requests(self) -> int:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hypermix.report.console import plain
+from hypermix.report.console import NARROWEST, Page, plain
 
 Level = Literal["ok", "warning", "to do"]
 """Green, yellow, red. The words stand beside the colors, so that nothing is lost without them."""
 
 _STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "to do": "bold red"}
-_NARROWEST = 40
 _SHORTEST = 12
 
 
@@ -62,18 +59,8 @@ def checkup_text(findings: Sequence[Finding], width: int, *, color: bool = False
         Lines that are at most so wide, and a last one that counts what is to be done. Control characters are taken
         out: what a server says must not move the cursor.
     """
-    out = StringIO()
-    console = Console(
-        file=out,
-        width=max(width, _NARROWEST),
-        color_system="standard" if color else None,
-        force_terminal=color,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    page = Page(max(width, NARROWEST), color=color)
+    console = page.console
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", min_width=_SHORTEST, max_width=console.width // 3)
@@ -86,7 +73,7 @@ def checkup_text(findings: Sequence[Finding], width: int, *, color: bool = False
     console.print(table)
     console.print()
     console.print(Text(_summary(findings), overflow="fold"))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return page.text()
 
 
 def _summary(findings: Sequence[Finding]) -> str:

@@ -1,13 +1,15 @@
-"""The verdict as plain lines for a terminal."""
+"""Text for a terminal, and the verdict as plain lines for one."""
 
 from __future__ import annotations
 
 import textwrap
 import unicodedata
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 
 from hypermix.report.cost import cost_line
 from hypermix.report.format import interval, is_defined, points, shortened
@@ -16,7 +18,37 @@ from hypermix.report.outcome import find_outcome
 COLUMNS = 100
 """The widest line that is written, in characters; only the path of the report may be longer."""
 
+NARROWEST = 40
+"""A narrower terminal is written to as one of so many columns."""
+
 _INDENT = "  "
+
+
+class Page:
+    """Text that is laid out for a terminal and not written to it yet.
+
+    Args:
+        width: Columns of the terminal.
+        color: Whether it shows colors.
+    """
+
+    def __init__(self, width: int, *, color: bool = False) -> None:
+        self._out = StringIO()
+        self.console = Console(
+            file=self._out,
+            width=width,
+            color_system="standard" if color else None,
+            force_terminal=color,
+            no_color=not color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            legacy_windows=False,
+        )
+
+    def text(self) -> str:
+        """Return what the console printed, without spaces at the ends of lines."""
+        return "\n".join(line.rstrip() for line in self._out.getvalue().splitlines()) + "\n"
 
 
 def summary_lines(verdict: Mapping[str, Any], report_path: str, costs: pd.DataFrame | None = None) -> list[str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hypermix.report.console import plain
+from hypermix.report.console import Page, plain
 from hypermix.report.format import dollars
 
 SUBSAMPLE = "snakemake --cores 2 {target}--until subsample"
@@ -144,8 +142,8 @@ def forecast_text(forecast: Forecast, width: int) -> str:
     """
     if not forecast.models:
         return "No augmenter of the experiment asks a language model: nothing will be spent on one.\n"
-    out = StringIO()
-    console = Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    page = Page(width)
+    console = page.console
     if forecast.lines:
         table = _table(forecast.lines)
         needed = console.measure(table, options=console.options.update_width(_WIDEST)).minimum
@@ -157,7 +155,7 @@ def forecast_text(forecast: Forecast, width: int) -> str:
         console.print()
     for sentence in _sentences(forecast):
         console.print(Text(plain(sentence), overflow="fold"))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return page.text()
 
 
 _HEADERS = ("augmenter", "llm", "rows", "stored", "to ask", "prompt tokens", "answer tokens", "US dollars")

@@ -1,4 +1,4 @@
-"""Panels of rows on a common axis: the one drawing from which all figures of the report are made.
+"""Panels of rows on a common axis: accuracy by method, and paired differences.
 
 A row has its name on the left, its numbers on the right, and between them dots, an interval and a mark. A narrow
 figure, for a phone, puts name and numbers above the marks.

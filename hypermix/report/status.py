@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hypermix.report.console import plain
+from hypermix.report.console import NARROWEST, Page, plain
 from hypermix.report.forecast import Account
 from hypermix.report.format import count, dollars, shortened
 
-_NARROWEST = 40
 _ROOMY = 60
 """Columns of a terminal from which on the table has its last column, the sum of the others."""
 
@@ -155,18 +152,8 @@ def status_text(status: Status, width: int, *, color: bool = False) -> str:
     Returns:
         Lines that are at most so wide. Control characters are taken out: an error may hold what a server said.
     """
-    out = StringIO()
-    console = Console(
-        file=out,
-        width=max(width, _NARROWEST),
-        color_system="standard" if color else None,
-        force_terminal=color,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    page = Page(max(width, NARROWEST), color=color)
+    console = page.console
     runs = status.stage("evaluate")
     console.print(_line(f"{status.results}: {count(runs.done)} of {count(runs.total)} runs are done."))
     console.print()
@@ -177,7 +164,7 @@ def status_text(status: Status, width: int, *, color: bool = False) -> str:
             console.print()
         for line in told:
             console.print(line)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return page.text()
 
 
 def _line(text: str, style: str = "") -> Text:

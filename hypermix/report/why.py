@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hypermix.report.console import plain
+from hypermix.report.console import NARROWEST, plain
 from hypermix.report.format import count, shortened
 
 Kind = Literal["missing", "settings", "input", "unfinished", "after"]
 """Why jobs run: their files are not there, settings changed, inputs changed, they were not brought to an end, or what
 they are made from is made anew."""
 
-_NARROWEST = 40
 _LONGEST_VALUE = 60
 _SHOWN = 3
 _INDENT = "  "
@@ -88,7 +87,7 @@ def why_text(why: Why, columns: int) -> str:
         why: What is told.
         columns: The width of the terminal.
     """
-    width = max(columns, _NARROWEST)
+    width = max(columns, NARROWEST)
     return "".join(
         f"{line}\n"
         for text in _texts(why)

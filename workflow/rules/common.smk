@@ -119,7 +119,9 @@ def keep_warm():
 
 # A job of a cluster is started by a run that holds the folder.
 if not (workflow.remote_exec or workflow.subprocess_exec) and locks.enter(Path(".snakemake"), RESULTS):
-    sys.stderr.write("Another run was killed here; its lock is forgotten, and what it had not finished is made again.\n")
+    sys.stderr.write(
+        "Another run was killed here; its lock is forgotten, and what it had not finished is made again.\n"
+    )
 
 # A group of jobs on a cluster is a process that runs no hooks; a job of its own has nobody to share with.
 if workflow.remote_exec and "--local-groupid" in sys.argv:

@@ -1,10 +1,10 @@
 rule evaluate:
     input:
         predictions=artefact("train", RUN, "predictions"),
+    # Trees of their own, so that pandas reads results/evaluate as one table.
     output:
         **{name: artefact(name, RUN, name) for name in ["confusion", "calibration"]},
         metrics=artefact("evaluate", RUN, "metrics"),
-        # Trees of their own, so that pandas reads results/evaluate as one table.
     log:
         f"{RESULTS}/logs/evaluate/{RUN}.log",
     conda:

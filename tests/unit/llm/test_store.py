@@ -5,144 +5,37 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypermix.errors import ArtefactError, LlmError
 from hypermix.llm.claim import Claim
 from hypermix.llm.store import Answer, Question, Record, RequestStore, request_key
 from tests.unit.llm.anything import HEADERS, SETTINGS, TEXTS
-
-STEADY = settings(deadline=None, derandomize=True, max_examples=60)
-IDENTITY = {"model_sha256": "ab" * 32}
-PATH = "/v1/completions"
-BODY = {"model": "m", "prompt": "It was", "seed": 7, "temperature": 1.0, "stop": ["\n"], "logprobs": 20}
-QUESTION = Question(IDENTITY, PATH, BODY, "42-0-0")
-KEY = request_key(IDENTITY, PATH, BODY, "42-0-0")
-ANSWER = '{"choices": [{"text": " schön 🎬\\n"}]}'
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=5,
+from tests.unit.llm.storing import (
+    ANSWER,
+    BODY,
+    IDENTITY,
+    KEY,
+    PATH,
+    QUESTION,
+    STEADY,
+    as_json,
+    claim,
+    damage,
+    fetch,
+    files,
+    put,
+    response_of,
 )
-BODIES = st.dictionaries(st.text(), VALUES, min_size=1, max_size=5)
-
-
-def as_json(value: object) -> str:
-    """Tell 1, 1.0 and True apart, which Python takes for equal."""
-    return json.dumps(value, sort_keys=True)
-
-
-def files(store: RequestStore) -> list[Path]:
-    return sorted(path for path in store.folder.parent.rglob("*") if path.is_file())
-
-
-def put(store: RequestStore, response: str = ANSWER, question: Question = QUESTION) -> Record:
-    return store.put(Record(question, Answer(response)))
-
-
-def response_of(store: RequestStore, key: str = KEY) -> str | None:
-    found = store.get(key)
-    return None if found is None else found.answer.response
-
-
-def fetch(store: RequestStore, send: Callable[[], Answer], question: Question = QUESTION) -> tuple[Record, bool]:
-    """Return what is stored, or send the request, as a client does; tell whether it was sent."""
-    found = store.begin(question)
-    if isinstance(found, Record):
-        return found, False
-    try:
-        answer = send()
-    except LlmError:
-        with found:
-            found.withdraw()
-        raise
-    except BaseException:
-        with found:
-            raise
-    return store.finish(found, question, answer), True
-
-
-def claim(store: RequestStore) -> Claim:
-    found = store.begin(QUESTION)
-    assert isinstance(found, Claim)
-    return found
-
-
-def damage(store: RequestStore, change: Callable[[bytes], bytes]) -> None:
-    path = store.path(KEY)
-    path.write_bytes(change(path.read_bytes()))
-
-
-# The key.
-
-
-@STEADY
-@given(BODIES, VALUES, st.data())
-def test_any_changed_value_changes_key(body: dict[str, Any], value: object, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(sorted(body)))
-    changed = {**body, name: value}
-    equal = request_key(IDENTITY, PATH, body, "0") == request_key(IDENTITY, PATH, changed, "0")
-    assert equal == (as_json(body) == as_json(changed))
-
-
-@STEADY
-@given(BODIES, st.text(), VALUES)
-def test_any_added_setting_changes_key(body: dict[str, Any], name: str, value: object) -> None:
-    fewer = {key: part for key, part in body.items() if key != name}
-    assert request_key(IDENTITY, PATH, {**fewer, name: value}, "0") != request_key(IDENTITY, PATH, fewer, "0")
-
-
-@STEADY
-@given(BODIES, st.randoms(use_true_random=False))
-def test_order_of_settings_is_nothing(body: dict[str, Any], random: Any) -> None:
-    names = list(body)
-    random.shuffle(names)
-    shuffled = {name: body[name] for name in names}
-    assert request_key(IDENTITY, PATH, shuffled, "0") == request_key(IDENTITY, PATH, body, "0")
-
-
-@STEADY
-@given(st.text(), st.text())
-def test_each_sample_has_its_key(one: str, other: str) -> None:
-    equal = request_key(IDENTITY, PATH, BODY, one) == request_key(IDENTITY, PATH, BODY, other)
-    assert equal == (one == other)
-
-
-@pytest.mark.parametrize(
-    ("identity", "path"),
-    [
-        ({"model_sha256": "cd" * 32}, PATH),
-        ({"base_url": "ab" * 32}, PATH),
-        ({**IDENTITY, "quantization": "q4"}, PATH),
-        (IDENTITY, "/v1/chat/completions"),
-    ],
-)
-def test_other_model_or_path_changes_key(identity: dict[str, str], path: str) -> None:
-    assert request_key(identity, path, BODY, "42-0-0") != KEY
-
-
-def test_key_stays_what_it_was() -> None:
-    # Answers that were paid for stay found only while this digest stays.
-    assert request_key({"model_sha256": "0"}, PATH, {"prompt": "x"}, "1-0-0") == PINNED
-
-
-PINNED = "3524b2d59ab6db660e2ea3a48a1c2d782d43d0c6e69de3632639558cf09e9307"
-
-
-def test_question_has_its_key() -> None:
-    assert QUESTION.key == KEY
-
 
 # Putting and getting.
 
@@ -321,95 +214,6 @@ def test_two_writers_leave_whole_files(store: RequestStore) -> None:
     assert [(writer.communicate(timeout=60)[1], writer.returncode) for writer in writers] == [("", 0), ("", 0)]
     assert len(files(store)) == 40
     assert all(map(store.get, store.keys()))
-
-
-# A full disk.
-
-FULL = """
-import random, resource, sys, threading, time
-from pathlib import Path
-from hypermix.errors import LlmError
-from hypermix.llm.store import Answer, Question, RequestStore
-folder, bytes_free, frees = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "frees"
-store = RequestStore(folder / "requests", patience=5.0 if frees else 0.2)
-filler, limits = folder / "filler", resource.getrlimit(resource.RLIMIT_FSIZE)
-
-def fill():
-    if bytes_free:  # a limit of the process, where a small disk may not be mounted
-        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_free, limits[1]))
-        return
-    with filler.open("wb", buffering=0) as stream:
-        try:
-            while True:
-                stream.write(bytes(512))
-        except OSError:
-            pass
-
-def free():
-    time.sleep(0.5)
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    filler.unlink(missing_ok=True)
-
-def send():
-    fill()
-    if frees:
-        threading.Thread(target=free).start()
-    return Answer(random.Random(1).randbytes(9000).hex())
-
-try:
-    question = Question({}, "/", {}, "0")
-    store.finish(store.begin(question), question, send())
-    print("stored")
-except LlmError as error:
-    print(error)
-"""
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """Return a folder on a disk of 64 kB, or, where none may be mounted, any folder and a limit on a file's bytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if shutil.which("mount") and subprocess.run(command, capture_output=True, check=False).returncode == 0:
-        yield folder, 0
-        subprocess.run(["umount", str(folder)], check=True)
-    else:
-        yield folder, 700
-
-
-def use_up(disk: tuple[Path, int], how: str) -> str:
-    command = [sys.executable, "-c", FULL, str(disk[0]), str(disk[1]), how]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-@pytest.mark.parametrize("limited", [False, True])
-def test_answer_without_room_is_unknown_spend(small_disk: tuple[Path, int], limited: bool) -> None:
-    disk = (small_disk[0], 700 if limited else small_disk[1])
-    store = RequestStore(disk[0] / "requests")
-    question = Question({}, "/", {}, "0")
-    (told,) = use_up(disk, "stays full").splitlines()
-    reason = "File too large" if disk[1] else "No space left on device"
-    assert told == (
-        f"{store.path(question.key)}: the answer came and cannot be stored: {reason}; make room there, and run again: "
-        "the request counts as unknown spend"
-    )
-    (disk[0] / "filler").unlink(missing_ok=True)
-    assert [path.name for path in files(store) if path.name != "filler"] == [f"{question.key}.started"]
-    record, sent = fetch(store, lambda: Answer("again"), question)
-    assert (record.answer, sent) == (Answer("again", unknown=1), True)
-
-
-def test_answer_waits_for_room(small_disk: tuple[Path, int]) -> None:
-    assert use_up(small_disk, "frees") == "stored\n"
-    assert len(list(RequestStore(small_disk[0] / "requests").keys())) == 1
-
-
-def test_nothing_is_sent_where_no_claim_can_be_made(tmp_path: Path) -> None:
-    (tmp_path / KEY[:2]).symlink_to(tmp_path / "a disk that is gone")
-    with pytest.raises(LlmError, match=r"started: cannot be written: .*; see to the folder .*: nothing was sent"):
-        fetch(RequestStore(tmp_path), lambda: pytest.fail("it was sent"))
 
 
 # Fetching.
