@@ -84,8 +84,8 @@ class _Study:
         config: The config that they were made with.
         evidence: What each says of its making; the job that writes metrics writes what lies beside them, from one
             training.
-        fates: What became of each synthetic row.
         runs: The table ``runs``.
+        fates: What became of each synthetic row.
         receipts: The receipts of all augmentations.
         profile: The table ``profile`` of all datasets.
         quality: The table ``all_quality``.
@@ -93,8 +93,8 @@ class _Study:
 
     config: Config
     evidence: Evidence
-    fates: pd.DataFrame
     runs: pd.DataFrame
+    fates: pd.DataFrame
     receipts: pd.DataFrame
     profile: pd.DataFrame
     quality: pd.DataFrame
@@ -122,8 +122,8 @@ def _open(config: Config, inputs: Inputs) -> _Study:
     study = _Study(
         config,
         evidence,
-        fates=read_fates(inputs, evidence),
         runs=_in_order(read_kind(inputs, "metrics", look=evidence), config),
+        fates=read_fates(inputs, evidence),
         receipts=read_kind(inputs, "receipt", look=evidence),
         profile=read_kind(inputs, "profile", look=evidence),
         quality=_in_order(read_kind(inputs, "quality", look=evidence), config),
