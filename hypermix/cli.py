@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ from hypermix.report.why import why_text
 
 _MODEL = "hypermix/config/model.py"
 _CONFIG = Path("config/config.yaml")
+_SILENCE_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,8 +104,28 @@ def _parser() -> argparse.ArgumentParser:
         "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
     )
     doctor.set_defaults(command=_doctor)
+    _add_predict(commands.add_parser("predict", help="write the rows of a file with the labels of an exported model"))
     _add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the folder that snakemake export wrote")
+    parser.add_argument("source", type=Path, metavar="IN", help="a CSV, TSV, JSONL or Parquet file (.gz, .zst)")
+    parser.add_argument("output", type=Path, metavar="OUT", help="where all columns of IN go, and two more")
+    parser.add_argument(
+        "--text", action="append", default=[], metavar="COLUMN", help="a column with the texts; several are joined"
+    )
+    parser.add_argument("--all", action="store_true", help="write the probability of each label too")
+    parser.add_argument(
+        "--format", choices=("csv", "tsv", "jsonl", "parquet"), help="that of IN; by its suffix if not given"
+    )
+    parser.add_argument(
+        "--separator", choices=(",", ";", "\t", "|"), help="what stands between the fields of CSV and TSV"
+    )
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="that of IN; OUT is UTF-8")
+    parser.add_argument("--quoting", default="csv", choices=("csv", "none"), help="none: a quote in IN is a character")
+    parser.set_defaults(command=_predict)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
@@ -157,7 +179,8 @@ def _check(parsed: argparse.Namespace) -> int:
 def _plan(parsed: argparse.Namespace) -> int:
     from hypermix.steps.plan import forecast
 
-    told = forecast(_load(parsed.files), export=parsed.export)
+    overlaid = [] if parsed.files == [_CONFIG] else [str(path) for path in parsed.files]
+    told = forecast(_load(parsed.files), export=parsed.export, files=overlaid)
     print(forecast_text(told, shutil.get_terminal_size().columns), end="")
     return 0
 
@@ -189,6 +212,25 @@ def _partial(parsed: argparse.Namespace) -> int:
 
     written = partial.write(_load(parsed.files))
     print("\n".join(written.lines()))
+    return 0
+
+
+def _predict(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.predict import predict
+
+    reading = {name: getattr(parsed, name) for name in ("format", "separator", "encoding", "quoting")}
+    told = time.monotonic()
+
+    def tell(rows: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > _SILENCE_SECONDS:
+            told = time.monotonic()
+            print(f"{rows} rows so far", file=sys.stderr)
+
+    done = predict(
+        parsed.model, parsed.source, parsed.output, text=parsed.text, every=parsed.all, reading=reading, tell=tell
+    )
+    print("\n".join(done.lines(parsed.output)))
     return 0
 
 
