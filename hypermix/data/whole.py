@@ -25,6 +25,8 @@ _SEPARATORS = {"csv": ",", "tsv": "\t"}
 READING: Mapping[str, Any] = {"format": None, "separator": None, "encoding": "utf-8", "quoting": "csv"}
 """How a file is read where nothing else is said; the keys are those of a dataset of files."""
 
+_LINE_END = "\r\n"
+
 Write = Callable[[pa.RecordBatch], None]
 
 
@@ -137,6 +139,16 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
+class _Lines:
+    """Ends lines as text files do; the writer of CSV quotes the characters of the ends of lines that it knows alone."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def write(self, row: str) -> int:
+        return self._text.write(row.removesuffix(_LINE_END) + "\n")
+
+
 def _parquet(path: Path, files: ExitStack) -> Write:
     opened: list[pq.ParquetWriter] = []
 
@@ -157,7 +169,7 @@ def _unwrapped(batch: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def _delimited(text: io.TextIOWrapper, separator: str) -> Write:
-    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer = csv.writer(_Lines(text), delimiter=separator, lineterminator=_LINE_END)
     started: list[bool] = []
 
     def write(batch: pa.RecordBatch) -> None:
