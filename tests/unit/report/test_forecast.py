@@ -81,7 +81,7 @@ def test_assumptions_are_told() -> None:
 def test_missing_draws_come_with_their_command() -> None:
     text = make(missing=2, draws=5)
     assert "2 of 5 draws of rows are not there yet and not counted; make them with: " in flat(text)
-    assert SUBSAMPLE.format(target="") in text
+    assert SUBSAMPLE.format(target="", files="") in text
     assert "until subsample" not in make(draws=5)
 
 

@@ -450,12 +450,26 @@ def test_budget_that_cannot_be_read_is_told(make: Make) -> None:
 
 
 def test_files_of_a_dataset(make: Make) -> None:
-    assert check_dataset(make(), "toy") == Finding("ok", "dataset toy", "rows.csv")
+    named = "texts in 'text', labels in 'label'"
+    assert check_dataset(make(), "toy") == Finding("ok", "dataset toy", f"rows.csv; {named}")
     found = check_dataset(make(datasets={"toy": {"test": "gone.csv"}}), "toy")
     assert (found.level, found.told, found.todo) == ("to do", "no such file: gone.csv", "mend datasets.toy.test")
     url = "https://127.0.0.1:9/rows.csv?page=1"
     found = check_dataset(make(datasets={"toy": {"test": url}}), "toy")
-    assert (found.level, found.told) == ("ok", "rows.csv, https://127.0.0.1:9/rows.csv (fetched by the first run)")
+    assert (found.level, found.told) == (
+        "ok",
+        f"rows.csv, https://127.0.0.1:9/rows.csv (fetched by the first run); {named}",
+    )
+
+
+def test_columns_of_a_dataset(make: Make) -> None:
+    rows = "".join(f"{number % 2},a text of row {number}\n" for number in range(6))
+    Path("rows.csv").write_text(f"stars,review\n{rows}", encoding="utf-8")
+    found = check_dataset(make(), "toy")
+    assert (found.level, found.told) == ("ok", "rows.csv; texts in 'review', labels in 'stars' (guessed)")
+    found = check_dataset(make(datasets={"toy": {"text": "reviews"}}), "toy")
+    assert (found.level, found.todo) == ("to do", "name columns with the keys text, label and group")
+    assert "rows.csv: no column 'reviews' (did you mean 'review'? (known: stars, review))" in found.told
 
 
 def test_packaged_dataset(make: Make) -> None:
