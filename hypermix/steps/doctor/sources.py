@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.check import SPLITS
 from hypermix.config.dataset import FileDataset, HubDataset, PackagedDataset, RegistryDataset
 from hypermix.config.model import Config
+from hypermix.config.template import find_faults
 from hypermix.data.fetch import without_secret
 from hypermix.data.file import open_file
 from hypermix.data.hub import find_prepared
@@ -106,6 +108,27 @@ def check_classifier(config: Config, name: str) -> Finding:
     if settings.method == "setfit" and find_spec("setfit") is None:
         return Finding("to do", about, "the library of method: setfit is not installed", "pip install '.[setfit]'")
     return check_model(about, settings.model, settings.revision, ENCODERS)
+
+
+def check_helpers(config: Config, augmenters: Sequence[str]) -> list[Finding]:
+    """Check the models that measure and rewrite rows here: of `quality`, of augmenters and of their new labels.
+
+    Args:
+        config: The config.
+        augmenters: Those that the runs use.
+    """
+    found = [check_model("quality", config.quality.model, None, ENCODERS)]
+    for name in augmenters:
+        about, chosen = f"augmenter {name}", config.augmenters[name]
+        for key, model in local_models(chosen).items():
+            revision = getattr(chosen, "revision" if key == "model" else f"{key}_revision", None)
+            found.append(check_model(about, model, revision, ENCODERS))
+        relabel = getattr(chosen, "relabel", None)
+        if relabel is not None and relabel.by == "classifier":
+            found.append(check_model(about, relabel.model, relabel.revision, ENCODERS))
+        faults = find_faults(config.model_copy(update={"augmenters": {name: chosen}}))
+        found += [Finding("to do", about, fault, "mend the template, or name another one") for fault in faults]
+    return found
 
 
 def check_model(about: str, model: str, revision: str | None, packages: Mapping[str, str]) -> Finding:
