@@ -21,7 +21,7 @@ from tests.workflow.conftest import Workspace
 from tests.workflow.test_secrets import KEY_FILE, KEYS, find_secret
 
 MIX = {"method": "gpt3mix", "llm": "far", "examples": 4, "max_tokens": 40, "labels": "hard", "label_source": "hard"}
-OFFLINE = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
 
 
 def make_study(folder: Path, bert: Path) -> Workspace:
@@ -100,5 +100,3 @@ def test_a_study_runs_again_elsewhere(
     runs.write_bytes(b"other")
     assert main(["compare", str(elsewhere)]) == 1
     assert "runs.parquet: other" in capsys.readouterr().out
-
-
