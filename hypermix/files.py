@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -26,6 +27,9 @@ _SMALL_BYTES = 1 << 15
 _GROUP_ROWS = 1 << 14
 _GROUP_BYTES = 1 << 26
 _BLOCK = 1 << 12
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says of a disk without room, and of a folder that cannot be written."""
 
 
 @contextmanager
@@ -121,9 +125,50 @@ def read_end(path: str, most: int) -> bytes:
         os.close(handle)
 
 
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Tell in one sentence, within a block that writes a file, that the disk is full or the folder not to be written.
+
+    Raises:
+        ArtefactError: If it is so.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*_FULL, *_CLOSED):
+            raise
+        told = os.strerror(error.errno)
+        advice = (
+            "make room there" if error.errno in _FULL else "let it be written, or name another folder in the config"
+        )
+        raise ArtefactError(
+            f"{path.parent}: {path.name} cannot be written: {told}; {advice}, and run again: what is finished stays"
+        ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written into a folder, which is made if it is not there.
+
+    Raises:
+        ArtefactError: If they cannot.
+    """
+    probe = folder / f".{secrets.token_hex(8)}.tmp"
+    with writable(probe):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_new(probe, b"x")
+        finally:
+            probe.unlink(missing_ok=True)
+
+
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    write_bytes(path, content.encode("utf-8"))
+    """Write a UTF-8 text file atomically.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
+    """
+    with writable(path):
+        write_bytes(path, content.encode("utf-8"))
 
 
 def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
@@ -133,9 +178,12 @@ def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> N
         path: Where.
         table: Rows with one of the schemas of `hypermix.tables`.
         provenance: What explains the rows; it must have a JSON form and hold no time and no secret.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
     """
     described = table.replace_schema_metadata({_PROVENANCE: canonical_json(provenance).encode()})
-    with atomic(path) as temporary:
+    with writable(path), atomic(path) as temporary:
         pq.write_table(described, temporary, compression="zstd" if table.nbytes > _SMALL_BYTES else "none")
 
 
@@ -155,10 +203,13 @@ def write_batches(path: Path, table: str, batches: Iterable[pa.RecordBatch], pro
 
     Returns:
         How many rows were written.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
     """
     schema = tables.schema(table).with_metadata({_PROVENANCE: canonical_json(provenance).encode()})
     count = 0
-    with atomic(path) as temporary, _writer(temporary, schema) as writer:
+    with writable(path), atomic(path) as temporary, _writer(temporary, schema) as writer:
         for rows in _fill_groups(batches):
             writer.write_table(rows.cast(tables.schema(table)).replace_schema_metadata(schema.metadata))
             count += len(rows)
