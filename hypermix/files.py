@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypermix import tables
+from hypermix.disk import writable
 from hypermix.errors import ArtefactError
 from hypermix.hashing import canonical_json
 
@@ -27,9 +27,6 @@ _SMALL_BYTES = 1 << 15
 _GROUP_ROWS = 1 << 14
 _GROUP_BYTES = 1 << 26
 _BLOCK = 1 << 12
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""What the system says of a disk without room, and of a folder that cannot be written."""
 
 
 @contextmanager
@@ -123,42 +120,6 @@ def read_end(path: str, most: int) -> bytes:
         return os.pread(handle, most, max(0, os.fstat(handle).st_size - most))
     finally:
         os.close(handle)
-
-
-@contextmanager
-def writable(path: Path) -> Iterator[None]:
-    """Tell in one sentence, within a block that writes a file, that the disk is full or the folder not to be written.
-
-    Raises:
-        ArtefactError: If it is so.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (*_FULL, *_CLOSED):
-            raise
-        told = os.strerror(error.errno)
-        advice = (
-            "make room there" if error.errno in _FULL else "let it be written, or name another folder in the config"
-        )
-        raise ArtefactError(
-            f"{path.parent}: {path.name} cannot be written: {told}; {advice}, and run again: what is finished stays"
-        ) from error
-
-
-def check_folder(folder: Path) -> None:
-    """Check that files can be written into a folder, which is made if it is not there.
-
-    Raises:
-        ArtefactError: If they cannot.
-    """
-    probe = folder / f".{secrets.token_hex(8)}.tmp"
-    with writable(probe):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            write_new(probe, b"x")
-        finally:
-            probe.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 from hypermix import tables
 from hypermix.errors import ArtefactError
-from hypermix.files import check_folder, write_batches, write_table, write_text
+from hypermix.disk import check_folder
+from hypermix.files import write_batches, write_table, write_text
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
 if most:  # a limit of the process, where a small disk may not be mounted
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))

@@ -10,8 +10,8 @@ from snakemake.exceptions import WorkflowError
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
+from hypermix.disk import check_folder
 from hypermix.errors import HypermixError
-from hypermix.files import check_folder
 from hypermix.names import is_url
 from hypermix.steps import locks, warm
 from hypermix.steps.artefacts import CHOICE
