@@ -32,7 +32,7 @@ def make_study(folder: Path, bert: Path) -> Workspace:
     workspace = Workspace(folder, environment={VARIABLE: KEYS["env"]})
     config = workspace.config
     config |= {"budget": {"requests": 1000}, "quality": {"model": "models/tiny"}}
-    config["seeds"]["data"] = [1, 2]
+    config["seeds"]["data"] = [1]
     config["augmenters"] = {"none": {"method": "none"}, "mix": MIX}
     config["classifiers"]["minilm"]["model"] = "models/tiny"
     with loopback() as endpoint:
@@ -85,7 +85,7 @@ def test_a_study_runs_again_elsewhere(
     manifest = json.loads((elsewhere / "archive.json").read_text(encoding="utf-8"))
     # No row is made from the two requests of the probe, but from what they found.
     assert manifest["answers"] == len(list((elsewhere / "cache").rglob("*.json.gz"))) == len(workspace.answers()) - 1
-    assert manifest["seeds"]["data"] == [1, 2]
+    assert manifest["seeds"] == {"data": [1], "trials": [7]}
     assert "torch" in manifest["packages"]
 
     workspace.folder.rename(tmp_path / "gone")
