@@ -25,6 +25,7 @@ OWN_REPORT = [*(f"{name}.svg" for name in FIGURE_NAMES), *(f"{name}.csv" for nam
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, gemma: Path) -> tuple[Workspace, str]:
     workspace = make_workspace(tmp_path_factory.mktemp("first"), gemma)
+    workspace.forks = False  # once all as a user runs it
     return workspace, workspace.run()
 
 
