@@ -25,6 +25,7 @@ SHARED = ("tabnanny",)
 def run(act: str, out: Path, values: Mapping[str, Any] | None = None) -> None:
     """Write who works, then act."""
     told = {"pid": os.getpid(), "parent": os.getppid(), "imported": IMPORTED, "folder": str(Path.cwd())}
+    told["PWD"] = os.environ.get("PWD")
     opened = Path("/proc/self/fd")
     streams = [str((opened / str(number)).readlink()) for number in range(3)]
     handles = list(opened.iterdir())
