@@ -60,7 +60,7 @@ class Forks:
         Args:
             arguments: Of snakemake.
             folder: The working folder.
-            more: Variables beside those of this process; with any, the jobs' keepers are the run's own.
+            more: Variables beside those of this process; runs with the same ones share keepers.
             seconds: How long it may take.
 
         Raises:
@@ -68,7 +68,7 @@ class Forks:
         """
         # It names the test, and keepers serve jobs of an environment that is theirs to the letter.
         own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        request = {"arguments": arguments, "folder": str(folder), "environment": {**own, **more}, "shares": not more}
+        request = {"arguments": arguments, "folder": str(folder), "environment": {**own, **more}}
         with tempfile.TemporaryFile() as output:
             self.connection.settimeout(seconds)
             socket.send_fds(self.connection, [json.dumps(request).encode()], [output.fileno()])
@@ -103,7 +103,7 @@ def forks() -> Forks:
 
 
 def _serve(connection: socket.socket) -> list[str]:
-    """Fork for each request until the other end is closed.
+    """Fork for each request until the other end is closed; each environment has its keepers.
 
     Returns:
         In a fork, its arguments.
@@ -111,18 +111,22 @@ def _serve(connection: socket.socket) -> list[str]:
     Raises:
         SystemExit: At the end.
     """
-    token = secrets.token_hex(TOKEN_BYTES)
-    warm.start(token, [f"hypermix.steps.{stage}" for stage in KEPT])
+    tokens: dict[str, str] = {}
     gc.collect()
     gc.freeze()
     while True:
         message, streams, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 1)
         if not message:
             raise SystemExit
+        request = json.loads(message)
+        named = json.dumps(request["environment"], sort_keys=True)
+        if named not in tokens:
+            tokens[named] = secrets.token_hex(TOKEN_BYTES)
+            warm.start(tokens[named], [f"hypermix.steps.{stage}" for stage in KEPT])
         process = os.fork()
         if process == 0:
             connection.close()
-            return _become(json.loads(message), streams[0], token)
+            return _become(request, streams[0], tokens[named])
         os.close(streams[0])
         _, status = os.waitpid(process, 0)
         connection.send(str(os.waitstatus_to_exitcode(status)).encode())
@@ -142,10 +146,9 @@ def _become(request: Mapping[str, object], output: int, token: str) -> list[str]
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv = ["snakemake", *arguments]
-    if request["shares"]:
-        # The run finds that keepers of this name are there, and its jobs ask them.
-        drawn = secrets.token_hex
-        secrets.token_hex = lambda nbytes=None: token if nbytes == TOKEN_BYTES else drawn(nbytes)
+    # The run finds that keepers of this name are there, and its jobs ask them.
+    drawn = secrets.token_hex
+    secrets.token_hex = lambda nbytes=None: token if nbytes == TOKEN_BYTES else drawn(nbytes)
     return list(arguments)
 
 
