@@ -38,8 +38,8 @@ KEPT = ("augment", "few", "quality", "train", "evaluate")
 """Stages whose jobs are forks of a keeper, as `workflow/rules/common.smk` names them."""
 TOKEN_BYTES = 16
 MESSAGE_BYTES = 1 << 20
-DECIDES_IMPORTS = ("PYTHON", "HF_")
-"""How variables begin that are read while something is imported."""
+DECIDES_IMPORTS = "PYTHON"
+"""How variables begin that Python itself reads, and so before a fork."""
 
 
 @dataclass(frozen=True)
