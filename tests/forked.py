@@ -3,7 +3,7 @@
 Importing Snakemake takes two seconds of a processor, and importing torch for the jobs of a run five more; a run of a
 tiny experiment does little besides. So a process for each process of pytest imports Snakemake and starts the keepers
 that the jobs of a run are forks of (`hypermix.steps.warm`). Each run is a fork with its own folder, environment and
-arguments; its jobs are programs of their own. A run whose environment says what is imported is started as usual.
+arguments; its jobs are programs of their own. A run with a variable that Python reads is started as usual.
 """
 
 from __future__ import annotations
