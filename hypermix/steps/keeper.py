@@ -138,7 +138,7 @@ class Keeper:
                 self._let_go(connection)
                 _take_streams(streams)
                 os.chdir(request.folder)
-                os.environ[_FOLDER.decode()] = request.folder
+                os.putenv(_FOLDER, request.folder)  # for programs that it starts; nothing here reads it
             except OSError:
                 traceback.print_exc()
                 os._exit(1)  # there must not be two keepers
