@@ -107,7 +107,7 @@ def augment_runtime(augmenter):
 @cache
 def train_runtime():
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
-    cores = workflow.cores or 0
+    cores = workflow.resource_settings.cores or 0  # a cluster sets none
     alone = 0 < cores < 2 * min(CONFIG.threads.train, cores)
     return {**experiment.train_runtime(CONFIG), "alone": alone, "warm": WARM}
 
