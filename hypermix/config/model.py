@@ -207,6 +207,6 @@ class Config(Settings):
     login_node: list[RuleName] = setting(
         [],
         "runtime",
-        "Rules whose jobs run where Snakemake itself runs, and not as jobs of a cluster: `[prepare, augment]` where its "
+        "Rules whose jobs run where Snakemake itself does, and not as jobs of a cluster: `[prepare, augment]` where "
         "nodes have no network.",
     )

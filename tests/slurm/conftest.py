@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crashing import digests
 from tests.workflow.conftest import ROOT, Workspace, bert, cache, gemma, make_workspace
 
 __all__ = ["bert", "cache", "gemma"]
@@ -69,6 +70,14 @@ class Study(Workspace):
         return told
 
 
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory, gemma: Path, bert: Path) -> dict[str, str]:
+    """Return the digests of the study's results from a run on this machine."""
+    study = make_study(tmp_path_factory.mktemp("here"), gemma, bert)
+    study.run()
+    return digests(study.results())
+
+
 @pytest.fixture
 def study(tmp_path: Path, gemma: Path, bert: Path) -> Study:
     """Return a study of one draw, none and two rows of the language model."""
@@ -87,7 +96,11 @@ def make_study(folder: Path, gemma: Path, bert: Path) -> Study:
 def jobs(since: int = 0) -> list[dict[str, str]]:
     """List SLURM's jobs with what they asked for, the ended ones too, in the order of their ids."""
     told = query("scontrol", "--oneliner", "show", "job")
-    found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in told.splitlines() if "JobId=" in line]
+    found = [
+        dict(part.split("=", 1) for part in line.split() if "=" in part)
+        for line in told.splitlines()
+        if "JobId=" in line
+    ]
     return sorted((job for job in found if int(job["JobId"]) > since), key=lambda job: int(job["JobId"]))
 
 
@@ -107,5 +120,3 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.2)
     return found
-
-

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.crashing import digests
-from tests.slurm.conftest import Study, jobs, last_job, make_study, query, wait_for
+from tests.slurm.conftest import Study, jobs, last_job, query, wait_for
 from tests.unit.extending import write_metadata
 
 HUNGRY = '''
@@ -41,8 +41,9 @@ class Hungry:
         labels = self.material.task.labels
         eaten = b"1" * {eaten}
         time.sleep({seconds})
+        del eaten
         return SyntheticRow(
-            slot.row, "more " + example.text, example.label, one_hot(example.label, labels), "fed", float(len(eaten) > 0),
+            slot.row, "more " + example.text, example.label, one_hot(example.label, labels), "fed", 1.0,
             (example.id,), None, None,
         )
 '''
@@ -61,17 +62,12 @@ def add_augmenter(study: Study, eaten: int, seconds: float) -> None:
     study.config["login_node"] = ["prepare", "subsample"]
 
 
-def test_chain_on_slurm_equals_a_local_run(tmp_path: Path, gemma: Path, bert: Path) -> None:
+def test_chain_on_slurm_equals_a_local_run(study: Study, reference: dict[str, str]) -> None:
     """All stages, several jobs of the workflow in one of SLURM, trainings with a GPU of a model."""
-    folders = tmp_path / "here", tmp_path / "there"
-    for folder in folders:
-        folder.mkdir()
-    here, there = (make_study(folder, gemma, bert) for folder in folders)
     before = last_job()
-    there.submit("--set-resources", "train:gpu=1", "train:gpu_model=toy")
-    here.run()
+    study.submit("--set-resources", "train:gpu=1", "train:gpu_model=toy")
 
-    assert digests(there.results()) == digests(here.results())
+    assert digests(study.results()) == reference
     ended = jobs(before)
     assert {job["JobState"] for job in ended} == {"COMPLETED"}
     # prepare; draw; rows of two augmenters; measures; two trainings with their evaluations; aggregate

@@ -62,7 +62,7 @@ def source_files(wildcards):
     """Name the user's files behind a dataset; what lies elsewhere has no time of change to track."""
     source = CONFIG.datasets[wildcards.dataset]
     names = [getattr(source, name) for name in SPLITS if source.source == "file"]
-    return [name for name in names if name is not None and not is_url(name)]
+    return local([name for name in names if name is not None and not is_url(name)])  # here, wherever results lie
 
 
 def whole_splits(wildcards):

@@ -1,4 +1,4 @@
-"""Asks a cluster of its jobs once a second: the pauses of the executors, made for jobs of hours, would be most of a test.
+"""Asks a cluster of its jobs once a second: the pauses of the executors, made for jobs of hours, fill a test.
 
 Python imports this where its folder is on the path; only the pause is changed.
 """
