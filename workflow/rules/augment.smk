@@ -20,7 +20,6 @@ rule augment:
         runtime=augment_minutes,
         lane=1,
         gpu=augment_gpus,
-        # A profile limits the jobs that ask a language model at once, whatever the cores: `resources: {llm_NAME: 2}`.
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
         # Derived from output, so that Snakemake does not track it: it changes no result. It tells the place of a key.

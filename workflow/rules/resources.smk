@@ -30,6 +30,7 @@ def share_of(llm):
     return lambda wildcards: int(asked_llm(CONFIG.augmenters[wildcards.augmenter]) == llm)
 
 
+# A profile limits the jobs that ask one at once, whatever the cores: `resources: {llm_NAME: 2}`.
 SHARES = {resource: share_of(name) for name, resource in demand.endpoint_resources(CONFIG).items()}
 
 
