@@ -201,6 +201,15 @@ def read_provenance(path: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{path}: cannot be read as Parquet ({error}); delete it and run snakemake again"
         ) from error
+    return parse_provenance(path, metadata)
+
+
+def parse_provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Read what a Parquet file says about its making from its metadata.
+
+    Raises:
+        ArtefactError: If it says nothing.
+    """
     if _PROVENANCE not in metadata:
         raise ArtefactError(f"{path}: was not written by HyperMix (no provenance in its metadata); delete it")
     provenance: dict[str, Any] = json.loads(metadata[_PROVENANCE])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 ``all_quality`` and ``all_calibration`` are those of aggregate/quality.parquet and aggregate/calibration.parquet.
 """
 
+Look = Callable[[Path, bytes, Mapping[bytes, bytes]], None]
+"""Gets a file's path, its bytes and its metadata while it is read."""
+
 _JOINED = 1000  # small tables are joined in memory by so many, since each has its own overhead
 _PARTITION = re.compile(r"^(\w+)=(.*)$")
 
@@ -239,13 +242,22 @@ def path_keys(path: Path) -> dict[str, str | int]:
     return {key: int(value) if KEYS[key] == COUNT else value for key, value in pairs}
 
 
-def read(source: str | Path | Iterable[Path], table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read(
+    source: str | Path | Iterable[Path],
+    table: str,
+    columns: Sequence[str] | None = None,
+    *,
+    rows: Mapping[Path, Sequence[int]] | None = None,
+    look: Look | None = None,
+) -> pd.DataFrame:
     """Read all files of one table, with their partition keys as typed columns.
 
     Args:
         source: A file, a folder that is searched for ``TABLE.parquet``, or the files.
         table: The table's name, such as ``metrics``.
         columns: Those to read beside the keys; by default all.
+        rows: The rows to keep of each file, by their positions; by default all.
+        look: Is shown each file, so that who wants more of it than its rows need not open it again.
 
     Returns:
         One frame: the keys found in the paths, then the table's columns; files in the order of their paths.
@@ -256,7 +268,9 @@ def read(source: str | Path | Iterable[Path], table: str, columns: Sequence[str]
     paths = _find(source, table)
     parts, counts = [], []
     for start in range(0, len(paths), _JOINED):
-        some = [_read_one(path, table, columns) for path in paths[start : start + _JOINED]]
+        some = [_read_one(path, table, columns, look) for path in paths[start : start + _JOINED]]
+        if rows is not None:
+            some = [part.take(rows[path]) for part, path in zip(some, paths[start : start + _JOINED], strict=True)]
         counts += [len(part) for part in some]
         parts.append(pa.concat_tables(some).combine_chunks())
     # One conversion of all: a frame for each of thousands of small files takes minutes.
@@ -295,10 +309,14 @@ def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
     return paths
 
 
-def _read_one(path: Path, table: str, columns: Sequence[str] | None) -> pa.Table:
+def _read_one(path: Path, table: str, columns: Sequence[str] | None, look: Look | None) -> pa.Table:
     # The bytes at once: a file in which the reader looks around takes twice as long.
-    with _told(path), pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
+    with _told(path):
+        content = path.read_bytes()
+    with _told(path), pq.ParquetFile(pa.BufferReader(content)) as file:
         _check_columns(path, table, file)
+        if look is not None:
+            look(path, content, file.metadata.metadata or {})
         wanted = None if columns is None else [*columns]
         return file.read(columns=wanted, use_threads=False).replace_schema_metadata(None)
 

@@ -13,7 +13,6 @@ from hypermix.report.pen import canvas, write
 from hypermix.report.svg import ROLES, to_svg
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_MARGIN_INCHES = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,6 @@ class Drawing:
                 format="pdf",
                 metadata={"CreationDate": None, "Title": self.title},
                 facecolor=ROLES["paper"],
-                bbox_inches="tight",
-                pad_inches=_MARGIN_INCHES,
             )
         return stream.getvalue()
 

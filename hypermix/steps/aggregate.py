@@ -18,7 +18,6 @@ from hypermix.config import experiment
 from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.files import write_table, write_text
-from hypermix.hashing import file_digest
 from hypermix.report.data import ReportData
 from hypermix.report.files import write_files
 from hypermix.report.page import render
@@ -31,16 +30,15 @@ from hypermix.steps.costs import join_shared, price_seeds, seed_costs, sum_costs
 from hypermix.steps.curves import learning_curves, read_histories
 from hypermix.steps.inputs import Inputs, read_kind
 from hypermix.steps.notice import tell_notices
-from hypermix.steps.provenance import artefact_name, read_all
+from hypermix.steps.provenance import Evidence, artefact_name
 from hypermix.steps.rejected import count_rejected
 from hypermix.steps.shown import read_fates, sample_rows
 from hypermix.steps.stale import check_slices
 from hypermix.steps.words import list_labels, list_words
 
-_KINDS = ("metrics", "synthetic", "quality", "receipt", "profile")
-"""The files whose slices are checked; the job that writes metrics writes what lies beside them, from one training."""
-
 _CHECKED = ("metrics", "synthetic", "quality", "profile")
+"""The files whose checksums are told. Receipts hold times: equal experiments would give other bytes."""
+
 _SCHEMAS = {"quality": "all_quality", **TABLES}
 _REPEATERS = ("duplicate", "shuffle")
 """The methods whose texts are the real rows."""
@@ -71,7 +69,7 @@ def run(
     given = json.loads(slice_json)
     study = _open(load_config(given["config"]), inputs)
     found = _find(study, inputs)
-    _write_tables(found, inputs, outputs, given)
+    _write_tables(found, study.evidence, inputs, outputs, given)
     data = _show(study, found, inputs, given["config"], notices)
     gallery = Gallery(data)
     write_text(outputs["report"], render(data, gallery))
@@ -84,16 +82,19 @@ class _Study:
 
     Attributes:
         config: The config that they were made with.
-        provenance: What each says of its making.
+        evidence: What each says of its making; the job that writes metrics writes what lies beside them, from one
+            training.
         runs: The table ``runs``.
+        fates: What became of each synthetic row.
         receipts: The receipts of all augmentations.
         profile: The table ``profile`` of all datasets.
         quality: The table ``all_quality``.
     """
 
     config: Config
-    provenance: Mapping[Path, Mapping[str, Any]]
+    evidence: Evidence
     runs: pd.DataFrame
+    fates: pd.DataFrame
     receipts: pd.DataFrame
     profile: pd.DataFrame
     quality: pd.DataFrame
@@ -117,16 +118,18 @@ class _Found:
 
 
 def _open(config: Config, inputs: Inputs) -> _Study:
-    provenance = read_all(path for kind in _KINDS for path in inputs[kind])
-    check_slices(config, provenance)
-    return _Study(
+    evidence = Evidence()
+    study = _Study(
         config,
-        provenance,
-        runs=_in_order(read_kind(inputs, "metrics"), config),
-        receipts=read_kind(inputs, "receipt"),
-        profile=read_kind(inputs, "profile"),
-        quality=_in_order(read_kind(inputs, "quality"), config),
+        evidence,
+        runs=_in_order(read_kind(inputs, "metrics", look=evidence), config),
+        fates=read_fates(inputs, evidence),
+        receipts=read_kind(inputs, "receipt", look=evidence),
+        profile=read_kind(inputs, "profile", look=evidence),
+        quality=_in_order(read_kind(inputs, "quality", look=evidence), config),
     )
+    check_slices(config, evidence.made)
+    return study
 
 
 def _find(study: _Study, inputs: Inputs) -> _Found:
@@ -146,11 +149,12 @@ def _find(study: _Study, inputs: Inputs) -> _Found:
     return _Found({**frames, "quality": study.quality, **further}, paid, costs, verdict)
 
 
-def _write_tables(found: _Found, inputs: Inputs, outputs: Mapping[str, Path], given: Mapping[str, Any]) -> None:
+def _write_tables(
+    found: _Found, evidence: Evidence, inputs: Inputs, outputs: Mapping[str, Path], given: Mapping[str, Any]
+) -> None:
     described = {
         "hypermix": __version__,
-        # Receipts hold times: with their checksums equal experiments would give other bytes.
-        "inputs": {artefact_name(path): file_digest(path) for kind in _CHECKED for path in inputs[kind]},
+        "inputs": {artefact_name(path): evidence.digests[path] for kind in _CHECKED for path in inputs[kind]},
         "slices": {"aggregate": given},
     }
     for name, frame in found.frames.items():
@@ -160,8 +164,8 @@ def _write_tables(found: _Found, inputs: Inputs, outputs: Mapping[str, Path], gi
 
 
 def _show(study: _Study, found: _Found, inputs: Inputs, given: Mapping[str, Any], notices: Sequence[str]) -> ReportData:
-    config, provenance = study.config, study.provenance
-    baselines, fates = experiment.baselines(config), read_fates(inputs)
+    config, provenance, fates = study.config, study.evidence.made, study.fates
+    baselines = experiment.baselines(config)
     shown = {**found.frames, "quality": summarize_quality(study.quality, config.report.level)}
     return ReportData(
         **shown,
@@ -182,7 +186,7 @@ def _show(study: _Study, found: _Found, inputs: Inputs, given: Mapping[str, Any]
         warnings={str(made["keys"]["dataset"]): made["warnings"] for made in provenance.values() if "warnings" in made},
         notices=[*notices, *tell_notices(config, provenance, inputs["metrics"], study.receipts)],
         bounds=experiment.bounds(config),
-        curves=_in_order(learning_curves(read_histories(inputs["history"])), config),
+        curves=_in_order(learning_curves(read_histories(inputs)), config),
         seed_costs=found.seed_costs,
     )
 

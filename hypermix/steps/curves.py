@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from hypermix import tables
-from hypermix.errors import ArtefactError
 from hypermix.report.curves import COLUMNS
+from hypermix.steps.inputs import Inputs, read_kind
 
 MOST_STEPS = 100
 """Steps at which a curve has a point at most: more could not be seen."""
@@ -22,31 +18,19 @@ _CELL = ["dataset", "subsample", "classifier", "augmenter"]
 _MOMENT = ["step", "validation_accuracy", "learning_rate"]
 
 
-def read_histories(paths: Sequence[Path]) -> pd.DataFrame:
+def read_histories(inputs: Inputs) -> pd.DataFrame:
     """Read the moments of all trainings, with the keys of their runs.
 
     Args:
-        paths: Files ``history.parquet``; their folders hold the keys.
+        inputs: The files ``history`` among them.
 
     Returns:
-        The keys, ``step``, ``validation_accuracy`` and ``learning_rate``, in the order of `paths`.
+        The keys, ``step``, ``validation_accuracy`` and ``learning_rate``.
 
     Raises:
         ArtefactError: If a file cannot be read or lacks a column.
     """
-    kinds = {**tables.KEYS, **{name: tables.schema("history").field(name).type for name in _MOMENT}}
-    if not paths:
-        return pd.DataFrame({name: pd.Series(dtype=kind.to_pandas_dtype()) for name, kind in kinds.items()})
-    schema = pa.schema(list(kinds.items()))
-    keys = pa.schema([(name, tables.KEYS[name]) for name in tables.path_keys(paths[0])])
-    partitioning = ds.partitioning(keys, flavor="hive")
-    try:
-        # One scan by several threads: file by file, ten thousand of them take ten times as long.
-        files = ds.dataset([str(path) for path in paths], schema=schema, partitioning=partitioning)
-        found: pd.DataFrame = files.to_table().to_pandas()
-    except (OSError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ArtefactError(f"a history cannot be read ({error}); delete it and run snakemake again") from error
-    return found
+    return read_kind(inputs, "history", _MOMENT)
 
 
 def learning_curves(moments: pd.DataFrame) -> pd.DataFrame:

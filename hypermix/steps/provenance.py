@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hypermix import __version__
-from hypermix.files import read_provenance
-from hypermix.hashing import file_digest
+from hypermix.files import parse_provenance, read_provenance
+from hypermix.hashing import bytes_digest, file_digest
 
 
 def describe(
@@ -38,35 +38,52 @@ def describe(
     }
 
 
-_ALIKE = ("labels", "words", "trained", "abilities", "model", "encoder")
+_ALIKE = frozenset(("labels", "words", "trained", "abilities", "model", "encoder"))
 """What many files say alike, beside their slices."""
 
+_FAMILY = ("dataset", "augmenter", "classifier")
+"""The keys that files have in common which say the same: so each is compared with few others."""
 
-def read_all(paths: Iterable[Path]) -> dict[Path, dict[str, Any]]:
-    """Read what many files say about their making, without the checksums of their inputs.
 
-    Equal parts are one object, such as slices and label orders: those of thousands of runs would take a gigabyte.
+class Evidence:
+    """What many files say of their making and the checksums of their bytes, from the one time that they are opened.
 
-    Raises:
-        ArtefactError: If a file cannot be read or says nothing.
+    Equal parts are one object, such as slices and label orders: those of thousands of runs would take a gigabyte. What
+    a file says of its inputs is left out.
+
+    Attributes:
+        made: What each file says.
+        digests: The SHA-256 of each file, as 64 hexadecimal digits.
     """
-    known: dict[str, list[Any]] = {}
-    found = {}
-    for path in paths:
-        made = {name: part for name, part in read_provenance(path).items() if name != "inputs"}
-        slices = made.get("slices", {})
-        alike = {name: _share(known.setdefault(name, []), made[name]) for name in _ALIKE if name in made}
-        shared = {stage: _share(known.setdefault(f"slice of {stage}", []), slices[stage]) for stage in slices}
-        found[path] = {**made, **alike, "slices": shared}
-    return found
 
+    def __init__(self) -> None:
+        self.made: dict[Path, dict[str, Any]] = {}
+        self.digests: dict[Path, str] = {}
+        self._known: dict[tuple[Any, ...], list[Any]] = {}
 
-def _share(known: list[Any], part: Any) -> Any:
-    for one in known:
-        if one == part:
-            return one
-    known.append(part)
-    return part
+    def __call__(self, path: Path, content: bytes, metadata: Mapping[bytes, bytes]) -> None:
+        """Take a file; see `hypermix.tables.Look`.
+
+        Raises:
+            ArtefactError: If it says nothing.
+        """
+        said = parse_provenance(path, metadata)
+        said.pop("inputs", None)
+        family = tuple(said.get("keys", {}).get(name) for name in _FAMILY)
+        for name in _ALIKE & said.keys():
+            said[name] = self._share((name, *family), said[name])
+        slices = said.get("slices", {})
+        said["slices"] = {stage: self._share(("slice", stage, *family), slices[stage]) for stage in slices}
+        self.made[path] = said
+        self.digests[path] = bytes_digest(content)
+
+    def _share(self, kind: tuple[Any, ...], part: Any) -> Any:
+        known = self._known.setdefault(kind, [])
+        for one in known:
+            if one == part:
+                return one
+        known.append(part)
+        return part
 
 
 def artefact_name(path: Path) -> str:

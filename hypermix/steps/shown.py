@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 import pandas as pd
 
@@ -13,13 +14,17 @@ from hypermix.steps.inputs import Inputs, read_kind
 _KIND = "synthetic"
 
 
-def read_fates(inputs: Inputs) -> pd.DataFrame:
+def read_fates(inputs: Inputs, look: tables.Look | None = None) -> pd.DataFrame:
     """Read whether each row was kept and why not, with its keys.
+
+    Args:
+        inputs: The files of all augmentations among them.
+        look: Is shown each file; see `hypermix.tables.read`.
 
     Raises:
         ArtefactError: If a file cannot be read.
     """
-    return read_kind(inputs, _KIND, ["kept", "reason"])
+    return read_kind(inputs, _KIND, ["kept", "reason"], look)
 
 
 def sample_rows(inputs: Inputs, fates: pd.DataFrame, most: int, last: Collection[str]) -> pd.DataFrame:
@@ -42,13 +47,11 @@ def sample_rows(inputs: Inputs, fates: pd.DataFrame, most: int, last: Collection
     counts = [sizes.get(tuple(tables.path_keys(path)[key] for key in AUGMENTATION), 0) for path in order]
     total = sum(counts)
     chosen = range(total) if total <= most else [position * total // most for position in range(most)]
-    parts, start, at = [], 0, 0
+    rows: dict[Path, list[int]] = {}
+    start = at = 0
     for path, count in zip(order, counts, strict=True):
-        here = []
         while at < len(chosen) and chosen[at] < start + count:
-            here.append(chosen[at] - start)
+            rows.setdefault(path, []).append(chosen[at] - start)
             at += 1
-        if here:
-            parts.append(tables.read([path], _KIND).take(here))
         start += count
-    return pd.concat(parts, ignore_index=True) if parts else read_kind({_KIND: order[:1]}, _KIND).head(0)
+    return tables.read(rows, _KIND, rows=rows) if rows else read_kind({_KIND: order[:1]}, _KIND).head(0)

@@ -163,6 +163,14 @@ def test_files_keep_the_order_given(tmp_path: Path) -> None:
     assert tables.read(iter(paths), "metrics")["data_seed"].tolist() == [9, 1, 5]
 
 
+def test_rows_are_taken_by_position_file_by_file(tmp_path: Path) -> None:
+    paths = [write_metrics(tmp_path, seed, {name: [0, 1, 2] for name in METRIC_ROW}) for seed in (9, 1)]
+
+    frame = tables.read(paths, "metrics", ["steps"], rows={paths[0]: [2, 0], paths[1]: [1]})
+
+    assert frame[["data_seed", "steps"]].to_numpy().tolist() == [[9, 2], [9, 0], [1, 1]]
+
+
 def test_folder_may_be_named_as_text(tmp_path: Path) -> None:
     write_metrics(tmp_path, 1)
 

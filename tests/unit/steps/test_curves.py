@@ -82,18 +82,18 @@ def write(folder: Path, data_seed: int) -> Path:
 
 def test_histories_have_the_keys_of_their_folders(tmp_path: Path) -> None:
     paths = [write(tmp_path, seed) for seed in (2**62 + 1, 7)]
-    found = read_histories(paths)
+    found = read_histories({"history": paths})
     assert list(found["data_seed"]) == [2**62 + 1, 2**62 + 1, 7, 7]
     assert found["subsample"].unique().tolist() == ["0.1f"]
     assert list(learning_curves(found)["accuracy"]) == [0.5, 0.75]
 
 
 def test_no_histories_have_no_curve() -> None:
-    assert learning_curves(read_histories([])).empty
+    assert learning_curves(read_histories({"history": []})).empty
 
 
 def test_a_damaged_history_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, 1)
     path.write_bytes(b"no parquet")
     with pytest.raises(ArtefactError, match=r"history\.parquet"):
-        read_histories([path])
+        read_histories({"history": [path]})

@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from hypermix import __version__, tables
 from hypermix.errors import ArtefactError
 from hypermix.files import write_table
 from hypermix.hashing import file_digest
-from hypermix.steps.provenance import describe, merge_slices
+from hypermix.steps.provenance import Evidence, describe, merge_slices
 
 ROWS = {"id": ["a-0"], "text": ["fine"], "label": ["positive"]}
 
@@ -58,3 +59,31 @@ def test_artefact_without_slices_adds_none(tmp_path: Path) -> None:
 def test_missing_input_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match=r"gone.parquet: cannot be read as Parquet"):
         describe("train", "{}", {}, {"train": tmp_path / "gone.parquet"})
+
+
+def test_evidence_holds_what_files_say_and_their_checksums(tmp_path: Path) -> None:
+    said = {"keys": {"dataset": "rt"}, "slices": {"prepare": {"a": 1}}, "labels": ["no", "yes"]}
+    paths = [
+        write_rows(tmp_path / f"{name}.parquet", {**said, "run": name, "inputs": {"x": "0"}}) for name in ("one", "two")
+    ]
+    evidence = Evidence()
+    tables.read(paths, "train", look=evidence)
+    assert evidence.made == {path: {**said, "run": path.stem} for path in paths}
+    assert evidence.digests == {path: file_digest(path) for path in paths}
+
+
+def test_what_files_say_alike_is_kept_once(tmp_path: Path) -> None:
+    said = {"keys": {"dataset": "rt"}, "slices": {"prepare": {"a": 1}}, "labels": ["no", "yes"]}
+    paths = [write_rows(tmp_path / f"{name}.parquet", said) for name in ("one", "two")]
+    evidence = Evidence()
+    tables.read(paths, "train", look=evidence)
+    one, two = (evidence.made[path] for path in paths)
+    assert one["labels"] is two["labels"]
+    assert one["slices"]["prepare"] is two["slices"]["prepare"]
+
+
+def test_a_file_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    pq.write_table(tables.from_columns("train", ROWS), path)
+    with pytest.raises(ArtefactError, match="not written by HyperMix"):
+        tables.read(path, "train", look=Evidence())
