@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -28,6 +29,8 @@ SLURM = [
 @pytest.fixture(scope="session", autouse=True)
 def slurm() -> Iterator[None]:
     """Start SLURM and stop it again, whatever happens."""
+    # Whoever ends the tests gets back the machine as it was.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Not below pytest's folder, whose path is too long for a socket.
     with tempfile.TemporaryDirectory(prefix="slurm") as folder:
         try:
@@ -62,7 +65,7 @@ class Study(Workspace):
         """Run on SLURM and return all that was printed."""
         with self.start(*arguments) as process:
             try:
-                told, _ = process.communicate(timeout=180)
+                told, _ = process.communicate(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
