@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WITH_VENV := PATH="$(abspath $(BIN)):$$PATH"
-SOURCES := hypermix tests workflow/scripts $(wildcard benchmarks)
+SOURCES := hypermix tests workflow/scripts requirements $(wildcard benchmarks)
 
 MADE := $(VENV)/.made
 RUN_INSTALLED := $(VENV)/.run-installed
@@ -23,7 +23,7 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-slow lint format docs clean
+.PHONY: help run test test-slow test-slurm lint format docs licenses audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ test: $(DEV_INSTALLED) ## Run the tests
 
 test-slow: $(DEV_INSTALLED) ## Run the slow tests: many crashes of a small study, some twenty minutes
 	$(WITH_VENV) pytest -n 0 tests/slow $(PYTEST_ARGS)
+
+test-slurm: $(DEV_INSTALLED) ## Run the workflow on a SLURM of one node; it takes over SLURM on this machine, as root
+	@echo "This takes over SLURM on this machine while it runs; it is not for a machine of a cluster." >&2
+	$(WITH_VENV) pytest -n 0 -s tests/slurm $(PYTEST_ARGS)
 
 lint: $(DEV_INSTALLED) ## Check style, format and types
 	$(BIN)/ruff check $(SOURCES)
@@ -51,6 +55,12 @@ format: $(DEV_INSTALLED) ## Rewrite the source in the one format
 
 docs: $(RUN_INSTALLED) ## Write config/README.md and config/schema.json anew from the config model
 	$(BIN)/hypermix config write
+
+licenses: $(DEV_INSTALLED) ## Write docs/licenses.md anew from what is installed; LICENSES_ARGS=--check only checks it
+	$(BIN)/python requirements/licenses.py $(LICENSES_ARGS)
+
+audit: $(DEV_INSTALLED) ## Tell known vulnerabilities of the pinned packages; fails where a version without them is out
+	$(BIN)/python requirements/audit.py
 
 clean: ## Delete the virtual environment and the caches of tools; keep results/ and cache/
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi

@@ -282,7 +282,7 @@ def test_unsafe_code_is_found(text: str) -> None:
 
 def test_print_is_found() -> None:
     assert "made_up.py:1: prints" in breaches(house_rules.prints(made_up("print(1)")))
-    assert not breaches(house_rules.prints(made_up("print(1)", "hypermix/cli.py")))
+    assert not breaches(house_rules.prints(made_up("print(1)", "hypermix/cli/made_up.py")))
 
 
 @pytest.mark.parametrize("path", ["hypermix/utils.py", "hypermix/llm/helper.py", "hypermix/common/store.py"])

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
+from hypermix.disk import check_folder
 from hypermix.errors import HypermixError
 from hypermix.names import is_url
 from hypermix.steps import locks, warm
@@ -62,7 +63,7 @@ def source_files(wildcards):
     """Name the user's files behind a dataset; what lies elsewhere has no time of change to track."""
     source = CONFIG.datasets[wildcards.dataset]
     names = [getattr(source, name) for name in SPLITS if source.source == "file"]
-    return [name for name in names if name is not None and not is_url(name)]
+    return local([name for name in names if name is not None and not is_url(name)])  # here, wherever results lie
 
 
 def whole_splits(wildcards):
@@ -107,7 +108,7 @@ def augment_runtime(augmenter):
 @cache
 def train_runtime():
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
-    cores = workflow.cores or 0
+    cores = workflow.resource_settings.cores or 0  # a cluster sets none
     alone = 0 < cores < 2 * min(CONFIG.threads.train, cores)
     return {**experiment.train_runtime(CONFIG), "alone": alone, "warm": WARM}
 
@@ -129,4 +130,8 @@ if workflow.remote_exec and "--local-groupid" in sys.argv:
 
 
 onstart:
+    try:
+        check_folder(Path(RESULTS))
+    except HypermixError as error:
+        raise WorkflowError(str(error)) from None
     keep_warm()
