@@ -29,3 +29,5 @@ rule all:
     default_target: True
     input:
         rules.aggregate.output,
+    message:
+        "the experiment is done"
