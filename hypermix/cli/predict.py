@@ -16,6 +16,9 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: That of the command.
     """
+    parser.epilog = (
+        "Where an error says to set separator, encoding, format or quoting, that is the option of this name."
+    )
     parser.add_argument("model", type=Path, metavar="MODEL", help="the folder that snakemake export wrote")
     parser.add_argument("source", type=Path, metavar="IN", help="a CSV, TSV, JSONL or Parquet file (.gz, .zst)")
     parser.add_argument("output", type=Path, metavar="OUT", help="where all columns of IN go, and two more")

@@ -203,8 +203,7 @@ def _sentences(forecast: Forecast) -> Iterator[str]:
             f"{forecast.missing} of {forecast.draws} draws of rows are not there yet and not counted; make them with: "
             f"{_command(forecast)}"
         )
-    for note in forecast.notes:
-        yield f"{note} (guessed: set the keys text and label if that is wrong)."
+    yield from forecast.notes
     for name, model in forecast.models.items():
         yield from _tell_model(name, model)
     if forecast.account is not None:

@@ -33,6 +33,7 @@ from hypermix.steps.rewriter import open_tools
 PROBE = "(probe)"
 """What stands in the place of an augmenter for the requests that find out what an endpoint takes."""
 
+_SHOWN = 5
 _COUNTED = ("rows", "stored", "followed")
 _DRAW = ("dataset", "subsample", "data_seed")
 _AUGMENTATION = (*_DRAW, "augmenter", "trial")
@@ -83,7 +84,7 @@ class _Plan:
         self._export = export
         self._files = files
         self._aside = aside
-        self._guessed: dict[str, str] = {}
+        self._notes: dict[str, list[str]] = {}
         self._talkers: dict[str, _Talker] = {}
         self._counts: dict[tuple[str, str], list[Count]] = {}
         self._rows: dict[tuple[str, Path, int], int] = {}
@@ -102,7 +103,7 @@ class _Plan:
             self._account(),
             self._export,
             self._files,
-            [f"{dataset}: {columns}" for dataset, columns in self._guessed.items()],
+            [f"{dataset}: {note}" for dataset, notes in self._notes.items() for note in notes],
         )
 
     def _count(self, key: Mapping[str, Any]) -> None:
@@ -118,7 +119,7 @@ class _Plan:
             self._missing.add(train)
             return
         train = _drawn(root, key)
-        self._note_columns(str(key["dataset"]), train)
+        self._note(str(key["dataset"]), train)
         inputs = {"train": train, **_tested(config, key, root)}
         work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, inputs)
         counts = self._counts.setdefault((augmenter, name), [])
@@ -140,12 +141,22 @@ class _Plan:
         draw_aside(config, key, self._aside)
         return self._aside
 
-    def _note_columns(self, dataset: str, train: Path) -> None:
-        columns = read_provenance(train).get("columns")
-        if columns is not None and dataset not in self._guessed:
+    def _note(self, dataset: str, train: Path) -> None:
+        """Note once what a user should know of a dataset before money is spent on it."""
+        if dataset in self._notes:
+            return
+        made, notes = read_provenance(train), self._notes.setdefault(dataset, [])
+        columns, labels = made.get("columns"), made["labels"]
+        if columns is not None:
             texts = ", ".join(map(repr, columns["text"]))
-            self._guessed[dataset] = (
-                f"the texts are taken from the column {texts}, the labels from {columns['label']!r}"
+            notes.append(
+                f"the texts are taken from the column {texts}, the labels from {columns['label']!r} (guessed: set the "
+                "keys text and label if that is wrong)."
+            )
+        if not self._config.datasets[dataset].label_words and all(_is_number(label) for label in labels):
+            notes.append(
+                f"the labels {', '.join(labels[:_SHOWN])} are numbers, which tell a language model little; name them "
+                "with label_words."
             )
 
     def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:
@@ -205,6 +216,10 @@ def _augmentations(config: Config, export: bool) -> list[dict[str, Any]]:
     asking = [key for key in keys_of_all if asked_llm(config.augmenters[str(key["augmenter"])])]
     keys = dict.fromkeys(tuple(key[part] for part in _AUGMENTATION) for key in asking)
     return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]
+
+
+def _is_number(label: str) -> bool:
+    return label.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
 def _drawn(root: Path, key: Mapping[str, Any]) -> Path:

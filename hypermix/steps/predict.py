@@ -66,7 +66,7 @@ class Predicted:
         """
         counted = ", ".join(f"{label}: {count}" for label, count in self.labels.most_common())
         columns = ", ".join(map(repr, self.columns))
-        told = [f"{output}: {self.rows} rows; {PREDICTED}: {counted}"]
+        told = [f"{output}: {self.rows} row{'s' * (self.rows != 1)}; {PREDICTED}: {counted}"]
         if self.why == "guessed":
             told.append(f"The texts are taken from the column {columns} (guessed; name another with --text).")
         if self.empty:

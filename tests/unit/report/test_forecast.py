@@ -85,6 +85,14 @@ def test_missing_draws_come_with_their_command() -> None:
     assert "until subsample" not in make(draws=5)
 
 
+def test_command_names_the_config_files_and_notes_are_told() -> None:
+    forecast = Forecast([], {"luna": PRICED}, missing=1, draws=2, files=["a b.yaml", "c.yaml"], notes=["rt: is odd."])
+    text = forecast_text(forecast, 200)
+
+    assert "--until subsample --configfile 'a b.yaml' c.yaml\n" in text
+    assert "\nrt: is odd.\n" in text
+
+
 def test_only_missing_draws_make_no_table() -> None:
     text = forecast_text(Forecast([], {"luna": PRICED}, missing=2, draws=2), 80)
     assert text.startswith("2 of 2 draws")

@@ -255,11 +255,35 @@ def test_guessed_columns_are_told_whether_drawn_or_not(
     chain = Chain(chain.results, chain.cache, merge(chain.raw, {"datasets": {"toy": split}}))
     notes = forecast(chain.config).notes
 
-    assert notes == ["toy: the texts are taken from the column 'review', the labels from 'stars'"]
+    assert notes == [
+        "toy: the texts are taken from the column 'review', the labels from 'stars' (guessed: set the keys text and "
+        "label if that is wrong)."
+    ]
     chain.prepare()
     for seed in (11, 12):
         chain.subsample({"dataset": "toy", "subsample": "2s", "data_seed": seed})
     assert forecast(chain.config).notes == notes
+
+
+@pytest.mark.parametrize(("words", "told"), [({}, 1), ({"1": "bad", "5.5": "good"}, 0)])
+def test_labels_that_are_numbers_are_told(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], told: int
+) -> None:
+    """A language model is shown a label by its word."""
+    monkeypatch.setattr("hypermix.steps.aside.MOST_BYTES", 10_000)
+    chain = make(datasets={"toy": {"label_words": words}})
+    shutil.rmtree(chain.results)
+    for split in SPLITS:
+        path = tmp_path / f"{split}.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(",positive", ",5.5").replace(",negative", ",1"))
+    notes = forecast(chain.config).notes
+
+    assert (
+        notes
+        == ["toy: the labels 1, 5.5 are numbers, which tell a language model little; name them with label_words."][
+            :told
+        ]
+    )
 
 
 def test_rows_that_will_be_drawn_anew_count_as_missing(make: Make) -> None:
