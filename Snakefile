@@ -21,9 +21,13 @@ include: "workflow/rules/choose.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/exported.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/help.smk"
 
 
 rule all:
+    """Run the whole experiment, up to results/aggregate/report.html. This is the default."""
     default_target: True
     input:
         rules.aggregate.output,
+    message:
+        "the experiment is done"

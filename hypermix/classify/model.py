@@ -43,6 +43,8 @@ _TOKENIZERS = (
 )
 """The files that hold a tokenizer, one of which a model must have."""
 
+_FEWEST_LABELS = 2
+
 _UNPADDED = ("xlnet",)
 """Architectures whose head takes no rows that are padded at their end."""
 
@@ -121,6 +123,45 @@ def load_classifier(
         _check_sizes(found, told["mismatched_keys"])
         reinit_head(found, seed)
         return Network(found, place), tokenizer
+
+
+def load_trained(model: str, place: Place = CPU) -> tuple[Network, PreTrainedTokenizerBase, list[str]]:
+    """Load a trained classifier with its tokenizer and the names of its labels.
+
+    Args:
+        model: A folder, such as an exported model. Weights are read from safetensors only; no code of the model is run
+            and the hub is not asked.
+        place: Where it computes.
+
+    Returns:
+        The model with weights in float32, its tokenizer, and the labels in the order of its outputs.
+
+    Raises:
+        TrainError: If one of them cannot be loaded, or it is no classifier of at least two labels.
+    """
+    with loading(model):
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False, local_files_only=True)
+        tokenizer = _load_tokenizer(model, config)
+        found, told = AutoModelForSequenceClassification.from_pretrained(
+            model,
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    if told["missing_keys"]:
+        raise TrainError(
+            f"the model {model!r} lacks the weights {min(told['missing_keys'])}, so it is no trained classifier; name "
+            "a folder that snakemake export wrote"
+        )
+    if config.num_labels < _FEWEST_LABELS:
+        raise TrainError(
+            f"the model {model!r} has {config.num_labels} output, and a classifier has at least two; name a folder "
+            "that snakemake export wrote"
+        )
+    return Network(found, place), tokenizer, [str(config.id2label[number]) for number in range(config.num_labels)]
 
 
 def load_encoder(model: str, place: Place = CPU) -> tuple[Network, PreTrainedTokenizerBase]:

@@ -85,8 +85,13 @@ class PackagedDataset(Dataset):
 class TabularDataset(Dataset):
     """What a dataset has whose columns the config names."""
 
-    text: Columns = setting(["text"], "prepare", "The column with the texts, or several to join with a space.")
-    label: str = setting("label", "prepare", "The column with the labels.", min_length=1)
+    text: Columns = setting(
+        ["text"],
+        "prepare",
+        "The column with the texts, or several to join with a space. Where a file of yours has no column of the "
+        "default's name, it is guessed if it is obvious, and told.",
+    )
+    label: str = setting("label", "prepare", "The column with the labels; guessed likewise.", min_length=1)
     labels: dict[str, _Column] = setting(
         {},
         "prepare",

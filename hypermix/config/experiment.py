@@ -30,7 +30,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "aggregate": 2,
     "choose": 1,
     "fit": 1,
-    "export": 1,
+    "export": 2,
 }
 """Raised when a stage gives other results for the same inputs.
 

@@ -102,6 +102,12 @@ and shares come as near to their numbers as whole groups let them.
 
 A `group` that a given validation or test split shares with train is told and left as it is.
 
+**Columns.** `text` and `label` name them. Where you name none and the file with the train rows has no column `text` or
+`label`, the column is guessed if that is obvious: for texts one that is called text, review, sentence, comment or the
+like, else the one whose texts are by far the longest; for labels one that is called label, class, sentiment, stars or
+the like, else the only one with few different values. `hypermix plan`, the log and the report say what was guessed;
+where it is not obvious the error lists the columns. A column that you name is never replaced.
+
 **Files.** CSV and TSV have a header. Where fields are separated by semicolons, as in many exports, set `separator:
 ";"`. Fields in double quotes may hold separators and line breaks; where a quote is a character like any other, as in
 many TSV files, set `quoting: none`. `encoding` is UTF-8 unless you name another. JSONL is one object a line. `.gz`

@@ -47,7 +47,7 @@ class _Dialect:
 
 
 def read_delimited(
-    opened: Opener, where: str, separator: str, quoting: Literal["csv", "none"], columns: Columns
+    opened: Opener, where: str, separator: str, quoting: Literal["csv", "none"], columns: Columns | None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a CSV or TSV file in UTF-8.
 
@@ -57,7 +57,7 @@ def read_delimited(
         separator: What stands between fields.
         quoting: ``csv``: a field in double quotes may hold separators, line breaks and doubled quotes; ``none``: a
             quote is a character like any other.
-        columns: Which columns to read. Their values come as bytes, which the caller decodes.
+        columns: Which columns to read; None for all. Their values come as bytes, which the caller decodes.
 
     Raises:
         DataError: If the header lacks a column, a row has more or fewer fields, or a quote is not closed. Rows are
@@ -65,6 +65,7 @@ def read_delimited(
     """
     dialect = _Dialect(where, separator, quoting)
     header: list[str] | None = None
+    wanted: list[str] = []
     done = 0
     with opened() as stream:
         for block in _blocks(stream, dialect):
@@ -74,9 +75,10 @@ def read_delimited(
                     continue
                 header = _read_header(block, dialect)
                 _check_header(header, columns, dialect)
-                rows = _parse(block, None, dialect, columns, done)
+                wanted = header if columns is None else columns.wanted
+                rows = _parse(block, None, dialect, wanted, done)
             else:
-                rows = _parse(block, header, dialect, columns, done)
+                rows = _parse(block, header, dialect, wanted, done)
             yield from rows.combine_chunks().to_batches()
             done += len(rows)
     if header is None:
@@ -192,9 +194,9 @@ def _read_header(block: bytes, dialect: _Dialect) -> list[str]:
     return names
 
 
-def _check_header(header: list[str], columns: Columns, dialect: _Dialect) -> None:
-    if len(header) == 1 and len(columns.wanted) > 1:
-        other = next((separator for separator in _SEPARATORS if separator in header[0]), None)
+def _check_header(header: list[str], columns: Columns | None, dialect: _Dialect) -> None:
+    other = next((separator for separator in _SEPARATORS if separator in header[0]), None)
+    if len(header) == 1 and (other if columns is None else len(columns.wanted) > 1):
         advice = f"set separator: {json.dumps(other)}" if other else "name the columns in the file's first row"
         raise DataError(
             f"{dialect.where}: the header is the one field {header[0][:_SHOWN_CHARACTERS]!r}, where fields are "
@@ -223,7 +225,7 @@ def _parsing(dialect: _Dialect, refuse: Callable[[pacsv.InvalidRow], str]) -> pa
     )
 
 
-def _parse(block: bytes, header: list[str] | None, dialect: _Dialect, columns: Columns, done: int) -> pa.Table:
+def _parse(block: bytes, header: list[str] | None, dialect: _Dialect, wanted: list[str], done: int) -> pa.Table:
     """Parse a block of whole rows; without `header` its first row is one."""
     ragged: list[pacsv.InvalidRow] = []
 
@@ -232,8 +234,8 @@ def _parse(block: bytes, header: list[str] | None, dialect: _Dialect, columns: C
         return "error"
 
     kinds = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(columns.wanted, pa.large_binary()),
-        include_columns=columns.wanted,
+        column_types=dict.fromkeys(wanted, pa.large_binary()),
+        include_columns=wanted,
         strings_can_be_null=False,  # "NA" and "null" are texts
         check_utf8=False,
     )

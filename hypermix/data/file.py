@@ -24,12 +24,17 @@ from hypermix.names import is_url
 
 SPLITS = ("train", "validation", "test")
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _BATCH_ROWS = 1 << 14
 _BATCH_CHARACTERS = 1 << 26
 _READ_BYTES = 1 << 16
 _SNIFFED_BYTES = 1 << 12
 _BOM = "\ufeff"
+
+JSON = {b"cells": b"json"}
+"""The metadata of a column whose cells are JSON."""
+
+_HALF = "holds half of a surrogate pair, which is no character; mend it"
 
 _BINARY = {
     b"PAR1": "it looks like Parquet: set format: parquet",
@@ -57,7 +62,7 @@ def open_files(settings: Mapping[str, Any], columns: Columns, cache: Path) -> Ra
     for name in SPLITS:
         if settings[name] is None:
             continue
-        path, shown = _locate(settings[name], cache)
+        path, shown = locate(settings[name], cache)
         if is_url(settings[name]) and shown in inputs:
             shown = f"{shown} ({name})"  # two URLs that differ in their queries alone
         splits[name] = open_file(path, shown, settings, columns)
@@ -65,7 +70,16 @@ def open_files(settings: Mapping[str, Any], columns: Columns, cache: Path) -> Ra
     return RawData(splits, inputs)
 
 
-def _locate(name: str, cache: Path) -> tuple[Path, str]:
+def locate(name: str, cache: Path) -> tuple[Path, str]:
+    """Return where a file of a dataset lies, fetched if need be, and what it is called.
+
+    Args:
+        name: A path or a URL.
+        cache: The folder for what is fetched.
+
+    Raises:
+        DataError: If it is missing or cannot be fetched.
+    """
     if is_url(name):
         return fetch(name, cache / "downloads"), without_secret(name)
     path = Path(name)
@@ -75,25 +89,19 @@ def _locate(name: str, cache: Path) -> tuple[Path, str]:
     return path, name
 
 
-def open_file(path: Path, shown: str, settings: Mapping[str, Any], columns: Columns) -> RawSplit:
+def open_file(path: Path, shown: str, settings: Mapping[str, Any], columns: Columns | None) -> RawSplit:
     """Choose the reader of one file.
 
     Args:
         path: Where it lies.
         shown: What it is called in errors and in the provenance.
         settings: ``format`` (None: by the suffix), ``separator`` (None: by the format), ``encoding`` and ``quoting``.
-        columns: Which columns to read.
+        columns: Which columns to read; None for all. Cells of JSONL are then JSON, whatever they hold.
 
     Raises:
         DataError: If the suffix names no format, or the file is binary where text is wanted.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
-    suffix = "".join((suffixes[:-1] if compression else suffixes)[-1:])
-    kind = settings["format"] or _FORMATS.get(suffix)
-    if kind is None:
-        what = f"the suffix {suffix!r} names no format" if suffix else "it has no suffix that names a format"
-        raise DataError(f"{shown}: {what}; {accepted(suffix, _FORMATS)}, or set format")
+    kind, compression = file_format(path, shown, settings["format"])
     opened = partial(_open, path, shown, compression)
     if kind == "parquet":
         return RawSplit(shown, partial(_read_parquet, opened, shown, columns))
@@ -107,6 +115,30 @@ def open_file(path: Path, shown: str, settings: Mapping[str, Any], columns: Colu
         "jsonl": partial(_read_jsonl, as_text, shown, columns),
     }
     return RawSplit(shown, readers[kind])
+
+
+def file_format(path: Path, shown: str, given: str | None) -> tuple[str, str | None]:
+    """Tell the format of a file and how it is compressed, by its suffixes.
+
+    Args:
+        path: The file; it need not be there.
+        shown: What it is called in an error.
+        given: The format, if it is known.
+
+    Returns:
+        ``csv``, ``tsv``, ``jsonl`` or ``parquet``, and ``gzip``, ``zstd`` or None.
+
+    Raises:
+        DataError: If the suffix names no format.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    compression = COMPRESSIONS.get(suffixes[-1]) if suffixes else None
+    suffix = "".join((suffixes[:-1] if compression else suffixes)[-1:])
+    kind = given or _FORMATS.get(suffix)
+    if kind is None:
+        what = f"the suffix {suffix!r} names no format" if suffix else "it has no suffix that names a format"
+        raise DataError(f"{shown}: {what}; {accepted(suffix, _FORMATS)}, or set format")
+    return kind, compression
 
 
 @contextmanager
@@ -229,14 +261,15 @@ def _refuse_binary(head: bytes, shown: str, kind: str, encoding: str) -> None:
         raise DataError(f"{shown}: is a binary file and no {kind}; {hint}")
 
 
-def _read_parquet(opened: Callable[[], Any], shown: str, columns: Columns) -> Iterator[pa.RecordBatch]:
+def _read_parquet(opened: Callable[[], Any], shown: str, columns: Columns | None) -> Iterator[pa.RecordBatch]:
     with opened() as stream:
         # Parquet is read from its end, which a compressed stream cannot do.
         source = stream if stream.seekable() else pa.BufferReader(stream.read())
         try:
             file = pq.ParquetFile(source, pre_buffer=False)  # else all of it waits in memory
             check_columns(file.schema_arrow.names, columns, shown)
-            yield from file.iter_batches(_batch_rows(file.metadata), columns=columns.wanted)
+            wanted = None if columns is None else columns.wanted
+            yield from file.iter_batches(_batch_rows(file.metadata), columns=wanted)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{shown}: cannot be read as Parquet ({_plain(error)}); write it anew") from error
 
@@ -253,8 +286,8 @@ def _plain(error: Exception) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in str(error)).split()).rstrip(".")
 
 
-def _read_jsonl(opened: Opener, shown: str, columns: Columns) -> Iterator[pa.RecordBatch]:
-    schema = pa.schema([(name, pa.large_string()) for name in columns.wanted])
+def _read_jsonl(opened: Opener, shown: str, columns: Columns | None) -> Iterator[pa.RecordBatch]:
+    schema = None if columns is None else pa.schema([(name, pa.large_string()) for name in columns.wanted])
     rows: list[dict[str, str | None]] = []
     characters, read = 0, False
     with opened() as stream:
@@ -262,7 +295,12 @@ def _read_jsonl(opened: Opener, shown: str, columns: Columns) -> Iterator[pa.Rec
             text = _decode(line, f"{shown}: line {number}", first=number == 1)
             if not text.strip():
                 continue
-            rows.append(_read_line(text, f"{shown}: line {number}", columns, schema.names, first=not read))
+            row = _read_object(text, f"{shown}: line {number}")
+            if columns is None:
+                schema = schema or _json_schema(row, f"{shown}: line {number}")
+                rows.append(_whole_cells(row, f"{shown}: line {number}", schema.names))
+            else:
+                rows.append(_cells(row, f"{shown}: line {number}", columns, first=not read))
             read = True
             characters += len(text)
             if len(rows) == _BATCH_ROWS or characters > _BATCH_CHARACTERS:
@@ -280,7 +318,7 @@ def _decode(line: bytes, where: str, first: bool) -> str:
     return text.removeprefix(_BOM) if first else text
 
 
-def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str], first: bool) -> dict[str, str | None]:
+def _read_object(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -291,6 +329,12 @@ def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str], f
         raise DataError(f"{where}: holds a number or a nesting that is too long to be read; mend the row") from None
     if not isinstance(row, dict):
         raise DataError(f'{where}: holds no object; write one object a line, such as {{"text": ..., "label": ...}}')
+    return row
+
+
+def _cells(row: Mapping[str, Any], where: str, columns: Columns, first: bool) -> dict[str, str | None]:
+    """Return what the wanted columns hold, texts and labels."""
+    wanted = columns.wanted
     if not all(name in row for name in wanted):
         if first:
             check_columns(list(row), columns, where)
@@ -306,8 +350,23 @@ def _read_line(line: str, where: str, columns: Columns, wanted: Sequence[str], f
             )
         values[name] = value if text else canonical_label(value)
         if not _encodes(values[name]):
-            raise DataError(f"{where}, column {name!r}: holds half of a surrogate pair, which is no character; mend it")
+            raise DataError(f"{where}, column {name!r}: {_HALF}")
     return values
+
+
+def _json_schema(row: Mapping[str, Any], where: str) -> pa.Schema:
+    strange = next((name for name in row if not _encodes(name)), None)
+    if strange is not None:
+        raise DataError(f"{where}, key {_short(strange)}: {_HALF}")
+    return pa.schema([pa.field(name, pa.large_string(), metadata=JSON) for name in row])
+
+
+def _whole_cells(row: Mapping[str, Any], where: str, names: Sequence[str]) -> dict[str, str | None]:
+    """Return what all columns hold, as JSON; None where the row lacks one."""
+    strange = next((name for name in row if name not in names), None)
+    if strange is not None:
+        raise DataError(f"{where}: has {strange!r}, which the first row lacks; give all rows the keys of the first")
+    return {name: json.dumps(row[name]) if name in row else None for name in names}
 
 
 def _encodes(value: str | None) -> bool:

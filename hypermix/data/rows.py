@@ -49,16 +49,27 @@ class Columns:
         return list(dict.fromkeys([*self.text, self.label, *([self.group] if self.group else [])]))
 
 
-def check_columns(found: Sequence[str], columns: Columns, where: str) -> None:
-    """Check that a source has the columns that the config names.
+def check_columns(found: Sequence[str], columns: Columns | None, where: str) -> None:
+    """Check that a source has the columns that are wanted.
+
+    Args:
+        found: The columns that are there.
+        columns: Those that the config names; None for all.
+        where: What the source is called in an error.
 
     Raises:
         DataError: If one is missing or stands there twice.
     """
-    mistakes = [f"no column {name!r} ({accepted(name, found)})" for name in columns.wanted if name not in found]
-    mistakes += [f"two columns are called {name!r}" for name in columns.wanted if list(found).count(name) > 1]
+    wanted = list(dict.fromkeys(found)) if columns is None else columns.wanted
+    mistakes = [f"no column {name!r} ({accepted(name, found)})" for name in wanted if name not in found]
+    mistakes += [f"two columns are called {name!r}" for name in wanted if list(found).count(name) > 1]
     if mistakes:
-        raise DataError(f"{where}: {'; '.join(mistakes)}; name columns with the keys text, label and group")
+        advice = (
+            "give each column a name of its own"
+            if columns is None
+            else "name columns with the keys text, label and group"
+        )
+        raise DataError(f"{where}: {'; '.join(mistakes)}; {advice}")
 
 
 def clean_batches(raw: RawSplit, columns: Columns) -> Iterator[pa.RecordBatch]:
@@ -81,13 +92,28 @@ def clean_batches(raw: RawSplit, columns: Columns) -> Iterator[pa.RecordBatch]:
     first_row = 1
     for batch in ahead(raw.batches()):
         check_columns(batch.schema.names, columns, raw.where)
-        texts = [_strings(batch[name], f"{raw.where}: column {name!r}", first_row) for name in columns.text]
+        texts = clean_texts(batch, columns.text, raw.where, first_row)
         labels = _labels(batch[columns.label], f"{raw.where}: column {columns.label!r}", first_row, "label", names)
         groups = pa.nulls(len(batch), TEXT)
         if columns.group is not None:
             groups = _labels(batch[columns.group], f"{raw.where}: column {columns.group!r}", first_row, "group", {})
-        yield pa.RecordBatch.from_arrays([_join(texts), labels, groups], schema=SCHEMA)
+        yield pa.RecordBatch.from_arrays([texts, labels, groups], schema=SCHEMA)
         first_row += len(batch)
+
+
+def clean_texts(batch: pa.RecordBatch, names: Sequence[str], where: str, first_row: int) -> pa.Array:
+    """Return the texts of some rows as a classifier is shown them, see `clean_batches`.
+
+    Args:
+        batch: The rows.
+        names: The columns whose texts are joined with a space.
+        where: What the rows are called in an error.
+        first_row: The number of the first of them.
+
+    Raises:
+        DataError: If a column holds what is no text.
+    """
+    return _join([decoded(batch[name], f"{where}: column {name!r}", first_row) for name in names])
 
 
 def _canonical_names(names: Mapping[str, str], where: str) -> dict[str, str]:
@@ -99,7 +125,17 @@ def _canonical_names(names: Mapping[str, str], where: str) -> dict[str, str]:
     return canonical
 
 
-def _strings(column: pa.Array, where: str, first_row: int) -> pa.Array:
+def decoded(column: pa.Array, where: str, first_row: int) -> pa.Array:
+    """Return a column of strings, or of their bytes in UTF-8, as strings.
+
+    Args:
+        column: Its values.
+        where: What it is called in an error.
+        first_row: The number of the first row.
+
+    Raises:
+        DataError: If it holds what is no text, or a row is not UTF-8.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()

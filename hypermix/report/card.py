@@ -34,7 +34,9 @@ from transformers import pipeline
 classify = pipeline("text-classification", model="PATH_OF_THIS_FOLDER", truncation=True)
 classify("a text")               # the likeliest label and its probability
 classify("a text", top_k=None)   # every label
-```"""
+```
+
+Or for the rows of a file: `hypermix predict PATH_OF_THIS_FOLDER rows.csv predictions.csv`."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from hypermix.report.console import Page, plain
 from hypermix.report.format import dollars
 
-SUBSAMPLE = "snakemake --cores 2 {target}--until subsample"
+SUBSAMPLE = "snakemake --cores 2 {target}--until subsample{files}"
 """The command that draws the rows on which a plan rests."""
 
 _THOUSAND, _MILLION = 1_000, 1_000_000
@@ -115,6 +116,8 @@ class Forecast:
         draws: All draws of rows that language models go on with.
         account: The budget; None if no hosted model is asked.
         export: Whether the rows of the exported model are counted too.
+        files: The config files, for the commands that are told; none for the default one.
+        notes: What else is to be known, a sentence each, such as which columns were guessed.
     """
 
     lines: Sequence[Line]
@@ -123,6 +126,8 @@ class Forecast:
     draws: int = 0
     account: Account | None = None
     export: bool = False
+    files: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def hosted(self) -> list[Line]:
@@ -196,8 +201,9 @@ def _sentences(forecast: Forecast) -> Iterator[str]:
     if forecast.missing:
         yield (
             f"{forecast.missing} of {forecast.draws} draws of rows are not there yet and not counted; make them with: "
-            f"{SUBSAMPLE.format(target='export ' if forecast.export else '')}"
+            f"{_command(forecast)}"
         )
+    yield from forecast.notes
     for name, model in forecast.models.items():
         yield from _tell_model(name, model)
     if forecast.account is not None:
@@ -210,6 +216,11 @@ def _sentences(forecast: Forecast) -> Iterator[str]:
             f"{_number(followed)} requests of the high bound, a token each, are for label words of several tokens; "
             "where each is one token, hardly any of them are needed."
         )
+
+
+def _command(forecast: Forecast) -> str:
+    files = f" --configfile {shlex.join(forecast.files)}" if forecast.files else ""
+    return SUBSAMPLE.format(target="export " if forecast.export else "", files=files)
 
 
 def _total(lines: Sequence[Line]) -> str:

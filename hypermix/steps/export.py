@@ -21,6 +21,7 @@ from hypermix.packages import is_path
 from hypermix.report.card import Base, Card, Data, Judged, Synthetic, Training, card_text
 from hypermix.stats.interval import share_interval
 from hypermix.steps.choose import read_choice
+from hypermix.steps.predict import COLUMNS_KEY
 from hypermix.tables import METRICS
 
 _VARIANT = ("dataset", "augmenter", "classifier")
@@ -56,7 +57,17 @@ def run(slice_json: str, inputs: Mapping[str, Path], output: Path) -> None:
     for file in sorted(inputs["model"].iterdir()):
         if not file.name.startswith("."):
             _place(file, output / file.name)
+    _record_columns(output / "config.json", inputs["train"])
     write_text(output / "README.md", text)
+
+
+def _record_columns(config: Path, train: Path) -> None:
+    """Write into the config of the model which columns it was trained on, for `hypermix predict`."""
+    made = read_provenance(train)
+    settings = made["slices"]["prepare"]["dataset"]
+    columns = made.get("columns") or {name: settings[name] for name in ("text", "label") if name in settings}
+    told = json.loads(config.read_text(encoding="utf-8"))
+    write_text(config, json.dumps({**told, COLUMNS_KEY: columns}, indent=2, sort_keys=True) + "\n")
 
 
 def _place(file: Path, target: Path) -> None:

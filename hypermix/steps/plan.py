@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from hypermix.llm.price import Tokens, most_completion
 from hypermix.llm.probe import MOST_PROBES, all_abilities, least_probes
 from hypermix.records import Abilities
 from hypermix.report.forecast import Account, Amount, Forecast, Line, Model, Span
+from hypermix.steps.aside import draw_aside, is_small
 from hypermix.steps.augment import open_work
 from hypermix.steps.choose import export_augmentation
 from hypermix.steps.model import HERE, known_abilities, ledger_path, main_path, open_llm, open_store
@@ -31,6 +33,7 @@ from hypermix.steps.rewriter import open_tools
 PROBE = "(probe)"
 """What stands in the place of an augmenter for the requests that find out what an endpoint takes."""
 
+_SHOWN = 5
 _COUNTED = ("rows", "stored", "followed")
 _DRAW = ("dataset", "subsample", "data_seed")
 _AUGMENTATION = (*_DRAW, "augmenter", "trial")
@@ -55,25 +58,33 @@ class _Talker:
     here: bool
 
 
-def forecast(config: Config, export: bool = False) -> Forecast:
+def forecast(config: Config, export: bool = False, files: Sequence[str] = ()) -> Forecast:
     """Tell what the runs of an experiment will ask that the store does not have.
+
+    Rows of small files that are not drawn yet are drawn in a folder that goes again.
 
     Args:
         config: The config.
         export: Whether the rows of the exported model are counted too.
+        files: The config files that it comes from, for the commands that are told; none for the default one.
 
     Raises:
         AugmentError: If an augmenter could not work with what it is given.
         ConfigError: If it is not known yet what will be exported.
+        DataError: If a file of rows cannot be used as it is.
         LlmError: If a model that runs here cannot be found.
     """
-    return _Plan(config, export).tell()
+    with tempfile.TemporaryDirectory(prefix="hypermix-plan-") as folder:
+        return _Plan(config, export, tuple(files), Path(folder)).tell()
 
 
 class _Plan:
-    def __init__(self, config: Config, export: bool) -> None:
+    def __init__(self, config: Config, export: bool, files: tuple[str, ...], aside: Path) -> None:
         self._config = config
         self._export = export
+        self._files = files
+        self._aside = aside
+        self._notes: dict[str, list[str]] = {}
         self._talkers: dict[str, _Talker] = {}
         self._counts: dict[tuple[str, str], list[Count]] = {}
         self._rows: dict[tuple[str, Path, int], int] = {}
@@ -84,7 +95,16 @@ class _Plan:
         for key in _augmentations(self._config, self._export):
             self._count(key)
         models = {name: self._describe(name) for name in self._talkers}
-        return Forecast(self._lines(), models, len(self._missing), len(self._draws), self._account(), self._export)
+        return Forecast(
+            self._lines(),
+            models,
+            len(self._missing),
+            len(self._draws),
+            self._account(),
+            self._export,
+            self._files,
+            [f"{dataset}: {note}" for dataset, notes in self._notes.items() for note in notes],
+        )
 
     def _count(self, key: Mapping[str, Any]) -> None:
         """Count one augmentation, if its rows are drawn."""
@@ -92,12 +112,15 @@ class _Plan:
         slice_json = experiment.augment_slice(config, str(key["dataset"]), augmenter)
         name = json.loads(slice_json)["llm"]["name"]
         talker = self._talker(name, augmenter, json.loads(slice_json)["llm"])
-        train = Path(config.results, "subsample", *(f"{part}={key[part]}" for part in _DRAW), "train.parquet")
+        train = _drawn(Path(config.results), key)
         self._draws.add(train)
-        if not _is_current(config, train, str(key["dataset"])):
+        root = self._find_rows(key)
+        if root is None:
             self._missing.add(train)
             return
-        inputs = {"train": train, **_tested(config, key)}
+        train = _drawn(root, key)
+        self._note(str(key["dataset"]), train)
+        inputs = {"train": train, **_tested(config, key, root)}
         work = open_work({part: str(key[part]) for part in _AUGMENTATION}, slice_json, inputs)
         counts = self._counts.setdefault((augmenter, name), [])
         same = (slice_json, train, work.seed)
@@ -107,6 +130,34 @@ class _Plan:
         tools, _ = open_tools(work.parts["augmenter"], {"offline": True})
         counts.append(rehearse(work, work.build(talker.takes, tools, offline=True), work.sieve(), talker.asked))
         self._rows[same] = counts[-1].rows
+
+    def _find_rows(self, key: Mapping[str, Any]) -> Path | None:
+        """Return the folder below which the rows of a draw are; None where they would have to be drawn by a run."""
+        config, dataset = self._config, str(key["dataset"])
+        if _is_current(config, _drawn(Path(config.results), key), dataset):
+            return Path(config.results)
+        if not is_small(config, dataset):
+            return None
+        draw_aside(config, key, self._aside)
+        return self._aside
+
+    def _note(self, dataset: str, train: Path) -> None:
+        """Note once what a user should know of a dataset before money is spent on it."""
+        if dataset in self._notes:
+            return
+        made, notes = read_provenance(train), self._notes.setdefault(dataset, [])
+        columns, labels = made.get("columns"), made["labels"]
+        if columns is not None:
+            texts = ", ".join(map(repr, columns["text"]))
+            notes.append(
+                f"the texts are taken from the column {texts}, the labels from {columns['label']!r} (guessed: set the "
+                "keys text and label if that is wrong)."
+            )
+        if not self._config.datasets[dataset].label_words and all(_is_number(label) for label in labels):
+            notes.append(
+                f"the labels {', '.join(labels[:_SHOWN])} are numbers, which tell a language model little; name them "
+                "with label_words."
+            )
 
     def _talker(self, name: str, augmenter: str, llm: Mapping[str, Any]) -> _Talker:
         if name not in self._talkers:
@@ -167,14 +218,22 @@ def _augmentations(config: Config, export: bool) -> list[dict[str, Any]]:
     return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]
 
 
-def _tested(config: Config, key: Mapping[str, Any]) -> dict[str, Path]:
+def _is_number(label: str) -> bool:
+    return label.removeprefix("-").replace(".", "", 1).isdecimal()
+
+
+def _drawn(root: Path, key: Mapping[str, Any]) -> Path:
+    return root.joinpath("subsample", *(f"{part}={key[part]}" for part in _DRAW), "train.parquet")
+
+
+def _tested(config: Config, key: Mapping[str, Any], root: Path) -> dict[str, Path]:
     """Name the test rows that a draw's rows are held against, if they are there."""
     reads = experiment.augment_reads(config, str(key["dataset"]), str(key["augmenter"]))
     if "tested" not in reads:
         return {}
     stage, split = reads["tested"]
     parts = _DRAW if stage == "subsample" else _DRAW[:1]
-    path = Path(config.results, stage, *(f"{part}={key[part]}" for part in parts), f"{split}.parquet")
+    path = root.joinpath(stage, *(f"{part}={key[part]}" for part in parts), f"{split}.parquet")
     return {"tested": path} if path.is_file() else {}
 
 

@@ -19,7 +19,7 @@ from hypermix.data.near import find_near_duplicates
 from hypermix.data.profile import Measure, profile_near, profile_splits
 from hypermix.data.raw import RawData
 from hypermix.data.rows import Columns, clean_batches
-from hypermix.data.source import open_source, wanted_columns
+from hypermix.data.source import find_columns, open_source
 from hypermix.errors import ArtefactError
 from hypermix.files import write_batches, write_table
 
@@ -49,11 +49,15 @@ def run(dataset: str, slice_json: str, cache: Path, outputs: Mapping[str, Path])
         ArtefactError: If the source changed while it was read.
     """
     settings = json.loads(slice_json)["dataset"]
-    columns = wanted_columns(settings)
-    raw = open_source(settings, cache)
+    columns, guessed = find_columns(settings, cache)
+    raw = open_source(settings, cache, columns)
     indexes = {name: index_rows(split.where, clean_batches(split, columns)) for name, split in raw.splits.items()}
     arrangement = arrange(indexes, settings, dataset)
-    for warning in arrangement.warnings:
+    warnings = [
+        *([f"{guessed}; set the keys text and label if that is wrong"] if guessed else []),
+        *arrangement.warnings,
+    ]
+    for warning in warnings:
         _LOG.warning("%s", warning)
     provenance = {
         "hypermix": __version__,
@@ -61,8 +65,10 @@ def run(dataset: str, slice_json: str, cache: Path, outputs: Mapping[str, Path])
         "inputs": dict(raw.inputs),
         "slices": {"prepare": json.loads(slice_json)},
         "labels": arrangement.labels,
-        "warnings": arrangement.warnings,
+        "warnings": warnings,
     }
+    if guessed:
+        provenance["columns"] = {"text": list(columns.text), "label": columns.label}
     for name in SPLITS:
         source, rows = arrangement.rows[name]
         batches = _rows(raw, columns, source, indexes[source], rows)

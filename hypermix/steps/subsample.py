@@ -68,6 +68,7 @@ def run(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Path], ou
         inputs,
         labels=prepared["labels"],
         short=short,
+        **{name: prepared[name] for name in ("columns",) if name in prepared},  # where they are guessed
     )
     for name, (path, rows) in drawn.items():
         write_batches(outputs[name], name, _read(path, rows), provenance)

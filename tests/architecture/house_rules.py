@@ -83,7 +83,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 """Packages that are imported in these parts alone."""
 
 MAY_READ_ENVIRONMENT = ("llm", "classify")
-MAY_PRINT = ("hypermix/cli.py", "hypermix/cli/", "hypermix/report/console.py")
+MAY_PRINT = ("hypermix/cli/", "hypermix/report/console.py")
 MAY_CATCH_ALL = "hypermix/steps/job.py"
 BROAD = {"Exception", "BaseException"}
 DRAWERS = {"common", "helper", "helpers", "misc", "util", "utils"}
@@ -318,9 +318,11 @@ def rule_config(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def rule_anatomy(rules: Iterable[Rule]) -> Iterator[str]:
-    """Find rules without a script of their own name, a log, a conda environment, or threads or resources."""
+    """Find rules without a docstring, a script of their own name, a log, conda, or threads or resources."""
     for rule in rules:
         where = f"{rule.path}: rule {rule.name}"
+        if not re.match(r'\s*""".+"""', rule.body):
+            yield f"{where} has no docstring, which `snakemake help` and `--list-rules` show"
         scripts = re.findall(r"(?m)^\s+script:\s*[\"']([^\"']+)[\"']", rule.body)
         if [PurePosixPath(script).name for script in scripts] != [f"{rule.name}.py"]:
             yield f"{where} runs {scripts or 'no script'}, not scripts/{rule.name}.py"

@@ -175,6 +175,35 @@ def test_citation_and_changelog_name_the_version() -> None:
     assert hypermix.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_container_installs_as_make_does() -> None:
+    """Its versions are those of requirements/, since it names none."""
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    steps = re.sub(r"\\\\\n\s*", " ", "\n".join(lines))
+    targets = re.findall(r"RUN make VENV=(\S+) \1/(\S+)", steps)
+
+    assert [name for _, name in targets] == [".run-installed"]
+    assert "$(RUN_INSTALLED): $(MADE) $(RUN_FILES)" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"pip install[^;]* -r (\S+)", steps)) == {"requirements/torch.txt"}
+    assert re.findall(r"[=~<>]=\s*\d|@\s*\d", steps) == []
+    python = str(environment("hypermix.yaml")["dependencies"][0]).removeprefix("python=")
+    assert re.findall(r"(?m)^FROM (.*)$", steps) == [f"python:{python}-slim"]
+    copied = {name for line in re.findall(r"(?m)^COPY (.*) \S+$", steps) for name in line.split()}
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {project["readme"], *project["license-files"], "pyproject.toml", "Makefile", "requirements"} <= copied
+
+
+def test_workflow_catalog_finds_what_it_shows() -> None:
+    told = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+
+    assert {"mandatory-flags", "software-stack-deployment", "report"} == told.keys()
+    assert (ROOT / "config" / "README.md").is_file()
+    assert told["report"] is True
+    captions = (ROOT / "workflow" / "rules" / "captions.smk").read_text(encoding="utf-8")
+    assert "report(" in captions
+
+
 def test_no_file_names_a_registry() -> None:
     assert hosts(kept_texts()) == []
 

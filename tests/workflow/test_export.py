@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,14 @@ def planned(workspace: Workspace) -> dict[str, int]:
 
 def test_export_tells_where_the_model_is(exported: tuple[Workspace, str]) -> None:
     assert "export: results/export has the model and its card, README.md" in exported[1]
+
+
+def test_help_tells_the_targets(exported: tuple[Workspace, str]) -> None:
+    told = exported[0].run("help")
+
+    assert re.search(r"Targets:\n  all +Run the whole experiment.*\n  export +Write the folder of a model to use", told)
+    assert re.search(r"Stages:\n  prepare  .*\n  subsample  .*\n  augment  ", told)
+    assert "hypermix plan, doctor, status, why, partial, predict" in told
 
 
 def test_pipeline_loads_the_folder_without_network(exported: tuple[Workspace, str]) -> None:

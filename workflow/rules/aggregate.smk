@@ -7,6 +7,7 @@ from hypermix.steps.artefacts import AGGREGATE_OUTPUTS, input_paths
 
 
 rule aggregate:
+    """Compare all runs: tables, verdict, figures and report.html."""
     input:
         **{kind: all_of(f"{RESULTS}/{path}") for kind, path in input_paths().items()},
     output:

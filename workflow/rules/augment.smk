@@ -1,4 +1,5 @@
 rule augment:
+    """Write synthetic rows with each augmenter; the only stage that asks language models."""
     input:
         unpack(whole_splits),
         train=splits("subsample", DRAW)["train"],

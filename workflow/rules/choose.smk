@@ -1,5 +1,6 @@
 # A checkpoint, since what `export` needs is known when the experiment is judged, and not before.
 checkpoint choose:
+    """Choose the variant to export, by what the tests show."""
     input:
         runs=rules.aggregate.output.runs,
         summary=rules.aggregate.output.summary,

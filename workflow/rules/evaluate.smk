@@ -1,4 +1,5 @@
 rule evaluate:
+    """Compute the metrics of each run."""
     input:
         predictions=artefact("train", RUN, "predictions"),
     # Trees of their own, so that pandas reads results/evaluate as one table.

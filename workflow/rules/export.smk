@@ -1,4 +1,5 @@
 rule export:
+    """Write the folder of a model to use, trained on all rows, with its card."""
     input:
         unpack(drawn_whole),
         unpack(fitted),

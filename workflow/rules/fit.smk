@@ -1,4 +1,6 @@
 use rule train as fit with:
+    """Train the exported model on all rows."""
+
     # Nothing is compared with an exported model, so that no match asks for the rows of another augmenter.
     input:
         **splits("subsample", DRAW),

@@ -1,4 +1,5 @@
 rule prepare:
+    """Bring each dataset into train, validation and test rows with stable ids, and profile it."""
     input:
         source_files,
     output:

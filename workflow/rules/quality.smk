@@ -2,6 +2,7 @@ QUALITY_RUNTIME = {**experiment.quality_runtime(CONFIG, threads=1), "warm": WARM
 
 
 rule quality:
+    """Measure the synthetic rows: copies, leaks, variety, labels."""
     input:
         **{name: path for name, path in splits("subsample", DRAW).items() if name != "validation"},
         synthetic=artefact("augment", AUGMENTATION, "synthetic"),

@@ -1,4 +1,5 @@
 rule subsample:
+    """Draw the rows of each size and data seed."""
     input:
         **splits("prepare", "dataset={dataset}"),
         groups=artefact("prepare", "dataset={dataset}", "groups"),

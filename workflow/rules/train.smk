@@ -1,4 +1,5 @@
 rule train:
+    """Train each classifier on real and synthetic rows, and predict validation and test."""
     input:
         **splits("subsample", DRAW),
         **MATCHED,

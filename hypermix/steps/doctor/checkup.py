@@ -16,7 +16,7 @@ from hypermix.errors import HypermixError
 from hypermix.report.checkup import Finding
 from hypermix.steps.doctor import machine
 from hypermix.steps.doctor.models import Asked, asked_llms, check_budget, check_llm
-from hypermix.steps.doctor.sources import check_classifier, check_dataset
+from hypermix.steps.doctor.sources import check_classifier, check_dataset, check_helpers
 
 _AT_ONCE = 32
 _NOWHERE = {"results": "results", "cache": "cache"}
@@ -45,12 +45,15 @@ def examine(load: Callable[[], Config], *, again: bool = False, today: date | No
     if config is None or mistakes:
         return [*_run(_machine_jobs(_NOWHERE)), *_tell_mistakes(mistakes)]
     folders = {name: str(getattr(config, name)) for name in _NOWHERE}
-    used = {name: list(dict.fromkeys(str(key[name]) for key in keys)) for name in ("dataset", "classifier")}
+    used = {
+        name: list(dict.fromkeys(str(key[name]) for key in keys)) for name in ("dataset", "classifier", "augmenter")
+    }
     jobs: list[_Job] = [
         *_machine_jobs(folders),
         lambda: [Finding("ok", "config", f"is fine: {len(keys)} runs")],
         *(partial(_one, partial(check_dataset, config, name)) for name in used["dataset"]),
         *(partial(_one, partial(check_classifier, config, name)) for name in used["classifier"]),
+        partial(check_helpers, config, used["augmenter"]),
         *_model_jobs(config, asked, again=again, today=today or date.today()),
     ]
     with _quiet():

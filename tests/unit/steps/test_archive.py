@@ -110,7 +110,7 @@ def test_a_study_that_is_not_finished_is_refused(folder: Path, capsys: pytest.Ca
 
 def test_the_program_is_whole(folder: Path) -> None:
     found = program_files()
-    wanted = ["Snakefile", "workflow/scripts/train.py", "profiles/default/profile.yaml", "hypermix/cli.py"]
+    wanted = ["Snakefile", "workflow/scripts/train.py", "profiles/default/profile.yaml", "hypermix/cli/__init__.py"]
     assert {*wanted, "config/datasets.yaml", "hypermix/report/templates/report.css", "LICENSE"} <= set(found)
     assert not [name for name in found if "__pycache__" in name or name.startswith((".", "tests"))]
     assert all(is_program(name) for name in found if name != "config/datasets.yaml")

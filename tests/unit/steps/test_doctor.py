@@ -21,7 +21,7 @@ from hypermix.report.checkup import Finding
 from hypermix.steps.doctor import sources
 from hypermix.steps.doctor.models import Asked, asked_llms, check_budget, check_llm
 from hypermix.steps.doctor.reach import within
-from hypermix.steps.doctor.sources import check_classifier, check_dataset
+from hypermix.steps.doctor.sources import check_classifier, check_dataset, check_helpers
 from hypermix.steps.model import ledger_path
 from tests.loopback import Reply, refusal
 from tests.unit.llm.conftest import Thread
@@ -450,12 +450,51 @@ def test_budget_that_cannot_be_read_is_told(make: Make) -> None:
 
 
 def test_files_of_a_dataset(make: Make) -> None:
-    assert check_dataset(make(), "toy") == Finding("ok", "dataset toy", "rows.csv")
+    named = "texts in 'text', labels in 'label'"
+    assert check_dataset(make(), "toy") == Finding("ok", "dataset toy", f"rows.csv; {named}")
     found = check_dataset(make(datasets={"toy": {"test": "gone.csv"}}), "toy")
     assert (found.level, found.told, found.todo) == ("to do", "no such file: gone.csv", "mend datasets.toy.test")
     url = "https://127.0.0.1:9/rows.csv?page=1"
     found = check_dataset(make(datasets={"toy": {"test": url}}), "toy")
-    assert (found.level, found.told) == ("ok", "rows.csv, https://127.0.0.1:9/rows.csv (fetched by the first run)")
+    assert (found.level, found.told) == (
+        "ok",
+        f"rows.csv, https://127.0.0.1:9/rows.csv (fetched by the first run); {named}",
+    )
+
+
+def test_columns_of_a_dataset(make: Make) -> None:
+    rows = "".join(f"{number % 2},a text of row {number}\n" for number in range(6))
+    Path("rows.csv").write_text(f"stars,review\n{rows}", encoding="utf-8")
+    found = check_dataset(make(), "toy")
+    assert (found.level, found.told) == ("ok", "rows.csv; texts in 'review', labels in 'stars' (guessed)")
+    found = check_dataset(make(datasets={"toy": {"text": "reviews"}}), "toy")
+    assert (found.level, found.todo) == ("to do", "name columns with the keys text, label and group")
+    assert "rows.csv: no column 'reviews' (did you mean 'review'? (known: stars, review))" in found.told
+
+
+def test_models_that_measure_and_rewrite(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "broken.jinja").write_text("{% if %}", encoding="utf-8")
+    more = {
+        "masks": {"method": "contextual", "model": "./gone"},
+        "turns": {"method": "backtranslate", "pivot": "de", "forward": "./there", "back": "./gone"},
+        "sorts": {"method": "eda", "relabel": {"by": "classifier", "model": "./there"}},
+        "asks": {"method": "template", "llm": "near", "template": "broken.jinja"},
+        "unused": {"method": "contextual", "model": "./gone"},
+    }
+    config = make(augmenters=more, quality={"model": "./gone"})
+    found = check_helpers(config, [name for name in more if name != "unused"])
+
+    assert [(one.about, one.level) for one in found] == [
+        ("quality", "to do"),
+        ("augmenter masks", "to do"),
+        ("augmenter turns", "ok"),
+        ("augmenter turns", "to do"),
+        ("augmenter sorts", "ok"),
+        ("augmenter asks", "to do"),
+    ]
+    assert "augmenters.asks.template: broken.jinja" in found[-1].told
+    assert check_helpers(make(), ["none", "mix"]) == [Finding("ok", "quality", "package:minilm-l6 is installed")]
 
 
 def test_packaged_dataset(make: Make) -> None:

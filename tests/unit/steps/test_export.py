@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -9,12 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from transformers import pipeline
 
 from hypermix import tables
+from hypermix.cli import main
 from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
+from hypermix.steps.predict import predict
 from tests.unit.steps.chain import Chain
 from tests.unit.steps.whole import Export, run_study
 
@@ -227,3 +232,126 @@ def test_card_tells_what_a_language_model_wrote_and_not_where_it_is(again: Calla
     assert "- Output of the language model, gpt-6-luna (chat): not known." in text
     assert "inner.example" not in text
     assert "were not read by a person" in text
+
+
+# hypermix predict, with the exported folder.
+
+ROWS = [("the film was grim", 1), ("a warm story … and song", 2), ("", 3), ('dull plot, "cold" actor\nis bad', 4)]
+
+
+def rows_file(path: Path, header: str = "text") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("number", header), *((number, text) for text, number in ROWS)])
+    return path
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [*csv.DictReader(stream)]
+
+
+def test_config_of_the_model_names_its_columns(exported: Export) -> None:
+    told = json.loads((exported.folder / "config.json").read_text(encoding="utf-8"))
+
+    assert told["hypermix_columns"] == {"text": ["text"], "label": "label"}
+    assert told["id2label"] == {"0": "negative", "1": "positive"}
+
+
+def test_predictions_are_those_of_a_pipeline(exported: Export, tmp_path: Path) -> None:
+    rows_file(tmp_path / "in.csv")
+    done = predict(exported.folder, tmp_path / "in.csv", tmp_path / "out.csv", every=True)
+    texts = [text.replace("…", "...") for text, _ in ROWS]  # as prepare cleans them
+    told = pipeline("text-classification", model=str(exported.folder), truncation=True)(texts, top_k=None)
+    wanted = [{one["label"]: one["score"] for one in row} for row in told]
+    found = read_rows(tmp_path / "out.csv")
+
+    assert [*found[0]] == ["number", "text", "predicted", "probability", "probability_negative", "probability_positive"]
+    assert [(row["text"], int(row["number"])) for row in found] == ROWS
+    for row, shares in zip(found, wanted, strict=True):
+        assert row["predicted"] == max(shares, key=lambda label: shares[label])
+        assert float(row["probability"]) == pytest.approx(max(shares.values()), abs=2e-6)
+        assert {label: float(row[f"probability_{label}"]) for label in shares} == pytest.approx(shares, abs=2e-6)
+    assert (done.rows, done.empty, done.cut, done.why) == (4, 1, 0, "model")
+
+
+def test_batches_change_nothing(exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_file(tmp_path / "in.csv")
+    told: list[int] = []
+    predict(exported.folder, tmp_path / "in.csv", tmp_path / "whole.csv")
+    monkeypatch.setattr("hypermix.steps.predict._ROWS", 1)
+    predict(exported.folder, tmp_path / "in.csv", tmp_path / "single.csv", tell=told.append)
+
+    assert told == [1, 2, 3, 4]
+    for one, other in zip(*(read_rows(tmp_path / f"{name}.csv") for name in ("whole", "single")), strict=True):
+        assert float(one.pop("probability")) == pytest.approx(float(other.pop("probability")), abs=2e-6)
+        assert one == other
+
+
+@pytest.mark.parametrize(("names", "why"), [(["body"], "guessed"), (["body", "number"], "given")])
+def test_other_columns_are_guessed_or_given(exported: Export, tmp_path: Path, names: list[str], why: str) -> None:
+    rows_file(tmp_path / "in.csv", header="body")
+    given = names if why == "given" else []
+    done = predict(exported.folder, tmp_path / "in.csv", tmp_path / "out.jsonl", text=given)
+
+    assert (done.columns, done.why) == (names, why)
+    assert any("(guessed; name another with --text)" in line for line in done.lines(Path("out"))) == (why == "guessed")
+    (first, *_) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [*json.loads(first)] == ["number", "body", "predicted", "probability"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["MODEL", "in.csv", "in.csv"], "in.csv: is the file with the rows; name another one"),
+        (["MODEL", "in.csv", "link.csv"], "link.csv: is the file with the rows"),
+        (["MODEL", "gone.csv", "out.csv"], "gone.csv: no such file; name a file of rows"),
+        (["MODEL", "in.csv", "out.xlsx"], "out.xlsx: the suffix '.xlsx' names no format"),
+        (["MODEL", "in.csv", "out.csv", "--text", "txt"], "no column 'txt' (did you mean 'text'?"),
+        (["MODEL", "empty.csv", "out.csv"], "empty.csv: has no rows"),
+        (["MODEL", "many.csv", "out.csv"], "no column 'text' (known: a, b); name that of the texts with --text"),
+        (["MODEL", "again.csv", "out.csv"], "again.csv: has a column 'predicted' already"),
+        (["MODEL", "ragged.csv", "out.csv"], "ragged.csv: row 2 has 1 field and the header 2"),
+        ([".", "in.csv", "out.csv"], ".: holds no model (no config.json can be read there)"),
+        (["broken", "in.csv", "out.csv"], "broken: its config.json is no JSON"),
+        (["base", "in.csv", "out.csv"], "so it is no trained classifier; name a folder that snakemake export wrote"),
+    ],
+)
+def test_what_cannot_be_predicted_is_told_in_a_sentence(
+    exported: Export,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows_file(Path("in.csv"))
+    Path("link.csv").symlink_to("in.csv")
+    texts = {"empty": "text\n", "many": "a,b\n1,2\n", "again": "text,predicted\na,b\n", "ragged": "text,x\na,b\nc\n"}
+    for name, text in texts.items():
+        Path(f"{name}.csv").write_text(text, encoding="utf-8")
+    Path("broken").mkdir()
+    Path("broken/config.json").write_text("{", encoding="utf-8")
+    Path("base").symlink_to(exported.chain.config.classifiers["tiny"].model)
+    status = main(["predict", *(str(exported.folder) if word == "MODEL" else word for word in arguments)])
+
+    assert status == 1
+    assert told in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+
+
+def test_command_tells_what_it_wrote(exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows_file(tmp_path / "in.csv")
+    assert main(["predict", str(exported.folder), str(tmp_path / "in.csv"), str(tmp_path / "out.tsv.gz")]) == 0
+
+    out = capsys.readouterr().out
+    assert re.match(r".*out\.tsv\.gz: 4 rows; predicted: (negative|positive): \d", out)
+    assert "1 of them have no text; what is predicted for them means nothing." in out
+
+
+def test_card_says_that_the_hub_would_take_it(exported: Export) -> None:
+    """The checks that the hub's own library can do without the hub."""
+    found = ModelCard.load(exported.folder / "README.md")
+
+    assert (found.data.library_name, found.data.tags) == ("transformers", ["hypermix"])
+    assert "hypermix predict PATH_OF_THIS_FOLDER" in found.text

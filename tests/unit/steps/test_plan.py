@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -39,8 +40,12 @@ def speaker() -> Iterator[Speaker]:
 
 
 @pytest.fixture
-def make(tmp_path: Path, speaker: Speaker) -> Make:
-    """Return a function that makes an experiment of two data seeds with drawn rows, asking the speaker."""
+def make(tmp_path: Path, speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Return a function that makes an experiment of two data seeds with drawn rows, asking the speaker.
+
+    Its files count as large ones, whose rows a plan does not draw aside.
+    """
+    monkeypatch.setattr("hypermix.steps.aside.MOST_BYTES", 0)
     speaker.useless = 0
     speaker.requests.clear()
     speaker.tokens.clear()
@@ -223,6 +228,62 @@ def test_missing_draws_are_counted(make: Make) -> None:
     assert line(told).rows == 4
     none = forecast(make(draw=(), subsample={"train": ["3s"]}).config)
     assert (none.missing, none.draws, none.lines) == (2, 2, [])
+
+
+def test_rows_of_small_files_are_drawn_aside(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is the one of the drawn rows, and nothing is left of it."""
+    monkeypatch.setattr("hypermix.steps.aside.MOST_BYTES", 10_000)
+    chain = make()
+    drawn = forecast(chain.config)
+    shutil.rmtree(chain.results)
+    before = sorted(tmp_path.rglob("*"))
+
+    assert forecast(chain.config) == drawn
+    assert drawn.missing == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_guessed_columns_are_told_whether_drawn_or_not(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypermix.steps.aside.MOST_BYTES", 10_000)
+    path = tmp_path / "train.csv"
+    chain = make()
+    shutil.rmtree(chain.results)
+    path.write_text(path.read_text(encoding="utf-8").replace("text,label", "review,stars", 1), encoding="utf-8")
+    split = {"validation": None, "test": None, "split": "repeated"}
+    chain = Chain(chain.results, chain.cache, merge(chain.raw, {"datasets": {"toy": split}}))
+    notes = forecast(chain.config).notes
+
+    assert notes == [
+        "toy: the texts are taken from the column 'review', the labels from 'stars' (guessed: set the keys text and "
+        "label if that is wrong)."
+    ]
+    chain.prepare()
+    for seed in (11, 12):
+        chain.subsample({"dataset": "toy", "subsample": "2s", "data_seed": seed})
+    assert forecast(chain.config).notes == notes
+
+
+@pytest.mark.parametrize(("words", "told"), [({}, 1), ({"1": "bad", "5.5": "good"}, 0)])
+def test_labels_that_are_numbers_are_told(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], told: int
+) -> None:
+    """A language model is shown a label by its word."""
+    monkeypatch.setattr("hypermix.steps.aside.MOST_BYTES", 10_000)
+    chain = make(datasets={"toy": {"label_words": words}})
+    shutil.rmtree(chain.results)
+    for split in SPLITS:
+        path = tmp_path / f"{split}.csv"
+        path.write_text(path.read_text(encoding="utf-8").replace(",positive", ",5.5").replace(",negative", ",1"))
+    notes = forecast(chain.config).notes
+
+    assert (
+        notes
+        == ["toy: the labels 1, 5.5 are numbers, which tell a language model little; name them with label_words."][
+            :told
+        ]
+    )
 
 
 def test_rows_that_will_be_drawn_anew_count_as_missing(make: Make) -> None:

@@ -171,6 +171,28 @@ def test_warnings_are_kept_and_logged(files: Any, caplog: pytest.LogCaptureFixtu
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == told
 
 
+def test_guessed_columns_are_told_and_carried_on(
+    make_chain: MakeChain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, in the warnings that the report shows, and with the rows of each draw."""
+    lines = [f"{'ab'[row % 2]},the text of row {row}" for row in range(40)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["stars,review", *lines]), encoding="utf-8")
+    chain = make_chain(datasets={"toy": {**dict.fromkeys(SPLITS), "train": str(path)}})
+    made = read_provenance(chain.prepare()["profile"])
+    told = (
+        f"train: text: 'review' and label: 'stars' are guessed from the columns of {path}; set the keys text and label "
+        "if that is wrong"
+    )
+
+    assert made["warnings"][0] == told
+    assert told in caplog.messages
+    assert made["columns"] == {"text": ["review"], "label": "stars"}
+    assert made["slices"]["prepare"]["dataset"]["text"] == ["text"]  # the slice is that of the config
+    drawn = chain.subsample({"dataset": "toy", "subsample": "2s", "data_seed": 11})
+    assert read_provenance(drawn["train"])["columns"] == made["columns"]
+
+
 def test_same_rows_elsewhere_give_same_bytes(
     make_chain: MakeChain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import math
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,23 +15,22 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from hypermix import __version__
+from hypermix.cli.cache import add_cache
+from hypermix.cli.configs import CONFIG, amount_of, known_datasets, load, merged
+from hypermix.cli.predict import add_predict
 from hypermix.config import experiment, render
 from hypermix.config.dataset import HubDataset, RegistryDataset
 from hypermix.config.edit import with_revisions
-from hypermix.config.load import check_files, load_config, merge
-from hypermix.config.model import Config
-from hypermix.config.registry import REGISTRY_PATH, Registry, is_commit, read_registry, read_yaml
+from hypermix.config.load import check_files, load_config
+from hypermix.config.registry import REGISTRY_PATH, is_commit, read_registry
 from hypermix.errors import HypermixError
 from hypermix.files import read_provenance, write_text
-from hypermix.llm import archive
-from hypermix.llm.store import RequestStore
 from hypermix.report.checkup import checkup_text
 from hypermix.report.forecast import forecast_text
 from hypermix.report.status import status_text
 from hypermix.report.why import why_text
 
 _MODEL = "hypermix/config/model.py"
-_CONFIG = Path("config/config.yaml")
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -59,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hypermix", description="Companion of `snakemake --cores N`.")
     parser.add_argument("--version", action="version", version=f"hypermix {__version__}")
     files = argparse.ArgumentParser(add_help=False)
-    files.add_argument("files", nargs="*", type=Path, default=[_CONFIG], metavar="FILE")
+    files.add_argument("files", nargs="*", type=Path, default=[CONFIG], metavar="FILE")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     config = commands.add_parser("config", help="check the config, or write the files that are made from its model")
     actions = config.add_subparsers(required=True, metavar="ACTION")
@@ -106,8 +104,9 @@ def _parser() -> argparse.ArgumentParser:
         "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
     )
     doctor.set_defaults(command=_doctor)
+    add_predict(commands.add_parser("predict", help="write the rows of a file with the labels of an exported model"))
     _add_archive(commands, files)
-    _add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
+    add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
 
 
@@ -123,61 +122,21 @@ def _add_archive(commands: Subparsers, files: argparse.ArgumentParser) -> None:
         "--without-data", action="append", default=[], metavar="DATASET", help="leave out the rows of one of yours"
     )
     archived.add_argument(
-        "--most-mb", type=_amount_of, default=100.0, metavar="MB", help="the largest file of yours that goes in (100)"
+        "--most-mb", type=amount_of, default=100.0, metavar="MB", help="the largest file of yours that goes in (100)"
     )
     archived.set_defaults(command=_archive)
     unpacked = commands.add_parser("unpack", help="unpack such a file into a new folder, and check it")
     unpacked.add_argument("file", type=Path, metavar="FILE.zip")
     unpacked.add_argument("folder", type=Path, metavar="FOLDER")
-    unpacked.add_argument("--most-gb", type=_amount_of, default=20.0, metavar="GB", help="what it may unpack to (20)")
+    unpacked.add_argument("--most-gb", type=amount_of, default=20.0, metavar="GB", help="what it may unpack to (20)")
     unpacked.set_defaults(command=_unpack)
     compared = commands.add_parser("compare", help="hold what was made in such a folder against the study in it")
     compared.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER")
     compared.set_defaults(command=_compare)
 
 
-def _add_cache(parser: argparse.ArgumentParser) -> None:
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder; that of the config if not given")
-    where.add_argument(
-        "--config", type=Path, action="append", metavar="FILE", help=f"a config file, over those before it ({_CONFIG})"
-    )
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
-    for name, command, told in (
-        ("stats", _stats, "count answers, megabytes and requests without an answer"),
-        ("verify", _verify, "read every answer and name the damaged ones"),
-    ):
-        actions.add_parser(name, parents=[where], help=told).set_defaults(command=command)
-    for name, command, told in (
-        ("export", _export, "write all answers to one Parquet file"),
-        ("import", _import, "add the answers that are missing here from an exported file"),
-    ):
-        action = actions.add_parser(name, parents=[where], help=told)
-        action.add_argument("file", type=Path, metavar="FILE.parquet")
-        action.set_defaults(command=command)
-    prune = actions.add_parser("prune", parents=[where], help="delete answers; without --yes only tell which would go")
-    which = prune.add_mutually_exclusive_group(required=True)
-    which.add_argument("--model", metavar="NAME", help="those of a model, by its name in the requests")
-    which.add_argument("--older-than", type=_amount_of, metavar="DAYS", help="those that have been here for longer")
-    which.add_argument(
-        "--unused-by",
-        type=Path,
-        metavar="RESULTS_DIR",
-        help="those that no synthetic row comes from, those of unfinished augmentations too",
-    )
-    prune.add_argument("--yes", action="store_true", help="delete them")
-    prune.set_defaults(command=_prune)
-
-
-def _amount_of(text: str) -> float:
-    amount = float(text)
-    if not 0 <= amount < math.inf:
-        raise ValueError(text)
-    return amount
-
-
 def _check(parsed: argparse.Namespace) -> int:
-    config = _load(parsed.files)
+    config = load(parsed.files)
     check_files(config)
     runs = experiment.runs(config)
     print(f"The config is fine: {len(runs)} runs.")
@@ -187,7 +146,8 @@ def _check(parsed: argparse.Namespace) -> int:
 def _plan(parsed: argparse.Namespace) -> int:
     from hypermix.steps.plan import forecast
 
-    told = forecast(_load(parsed.files), export=parsed.export)
+    overlaid = [] if parsed.files == [CONFIG] else [str(path) for path in parsed.files]
+    told = forecast(load(parsed.files), export=parsed.export, files=overlaid)
     print(forecast_text(told, shutil.get_terminal_size().columns), end="")
     return 0
 
@@ -195,7 +155,7 @@ def _plan(parsed: argparse.Namespace) -> int:
 def _status(parsed: argparse.Namespace) -> int:
     from hypermix.steps.status import look
 
-    told = look(_load(parsed.files))
+    told = look(load(parsed.files))
     if parsed.json:
         print(json.dumps(asdict(told), indent=2, ensure_ascii=False))
     else:
@@ -206,7 +166,7 @@ def _status(parsed: argparse.Namespace) -> int:
 def _why(parsed: argparse.Namespace) -> int:
     from hypermix.steps.why import explain
 
-    told = explain(_load(parsed.files))
+    told = explain(load(parsed.files))
     if parsed.json:
         print(json.dumps({**asdict(told), "jobs": told.jobs}, indent=2, ensure_ascii=False))
     else:
@@ -217,7 +177,7 @@ def _why(parsed: argparse.Namespace) -> int:
 def _partial(parsed: argparse.Namespace) -> int:
     from hypermix.steps import partial
 
-    written = partial.write(_load(parsed.files))
+    written = partial.write(load(parsed.files))
     print("\n".join(written.lines()))
     return 0
 
@@ -230,7 +190,7 @@ def _has_color() -> bool:
 def _doctor(parsed: argparse.Namespace) -> int:
     from hypermix.steps.doctor.checkup import examine
 
-    findings = examine(lambda: _load(parsed.files), again=parsed.again)
+    findings = examine(lambda: load(parsed.files), again=parsed.again)
     print(checkup_text(findings, shutil.get_terminal_size().columns, color=_has_color()), end="")
     return int(any(finding.level == "to do" for finding in findings))
 
@@ -239,7 +199,7 @@ def _archive(parsed: argparse.Namespace) -> int:
     from hypermix.steps.archive.material import Wish
     from hypermix.steps.archive.write import write
 
-    raw, registry = _merge(parsed.files), _registry()
+    raw, registry = merged(parsed.files), known_datasets()
     wish = Wish(parsed.with_data, parsed.without_data, int(parsed.most_mb * 1e6))
     written = write(raw, load_config(raw, registry), registry or {}, parsed.out, wish)
     print("\n".join(written.lines(parsed.out)))
@@ -260,21 +220,6 @@ def _compare(parsed: argparse.Namespace) -> int:
     same, told = compare(parsed.folder)
     print("\n".join(told))
     return int(not same)
-
-
-def _load(files: Iterable[Path]) -> Config:
-    return load_config(_merge(files), _registry())
-
-
-def _merge(files: Iterable[Path]) -> dict[str, object]:
-    merged: dict[str, object] = {}
-    for path in files:
-        merged = merge(merged, read_yaml(path))
-    return merged
-
-
-def _registry() -> Registry | None:
-    return read_registry(REGISTRY_PATH) if REGISTRY_PATH.exists() else None
 
 
 def _write(parsed: argparse.Namespace) -> int:
@@ -304,7 +249,7 @@ def _generated() -> Iterator[tuple[str, str, str]]:
 
 def _pin(parsed: argparse.Namespace) -> int:
     target = parsed.files[-1]
-    config = _load(parsed.files)
+    config = load(parsed.files)
     loose = {
         name: dataset
         for name, dataset in config.datasets.items()
@@ -332,64 +277,3 @@ def _find_commit(name: str, dataset: HubDataset | RegistryDataset, results: Path
     from hypermix.data.hub import resolve_commit
 
     return resolve_commit(dataset.path, dataset.revision), "the hub"
-
-
-def _store(parsed: argparse.Namespace) -> RequestStore:
-    cache = parsed.cache or Path(_load(parsed.config or [_CONFIG]).cache)
-    return RequestStore(cache / "requests")
-
-
-def _stats(parsed: argparse.Namespace) -> int:
-    store = _store(parsed)
-    found = archive.survey(store)
-    print(f"{store.folder}: {_amount(found.answers, found.size)}, {found.claims} requests without an answer")
-    for model, (count, size) in sorted(found.models.items()):
-        print(f"  {model}: {_amount(count, size)}")
-    return _tell_damaged(found)
-
-
-def _amount(count: int, size: int) -> str:
-    return f"{count} answer{'s' * (count != 1)}, {size / 1e6:.1f} MB"
-
-
-def _tell_damaged(found: archive.Contents) -> int:
-    for path in found.damaged:
-        print(f"{path}: is damaged; the request will be sent again, unless an import brings the answer")
-    return 1 if found.damaged else 0
-
-
-def _verify(parsed: argparse.Namespace) -> int:
-    found = archive.survey(_store(parsed))
-    print(f"{found.answers} answers are intact, {len(found.damaged)} damaged.")
-    return _tell_damaged(found)
-
-
-def _export(parsed: argparse.Namespace) -> int:
-    found = archive.export_store(_store(parsed), parsed.file)
-    print(f"{parsed.file}: {found.answers} answers written.")
-    return _tell_damaged(found)
-
-
-def _import(parsed: argparse.Namespace) -> int:
-    found = archive.import_store(_store(parsed), parsed.file)
-    print(f"{found.added} answers added, {found.present} were there.")
-    if found.damaged:
-        print(f"{parsed.file}: {len(found.damaged)} rows were left out as damaged; the first is row {found.damaged[0]}")
-    return 1 if found.damaged else 0
-
-
-def _prune(parsed: argparse.Namespace) -> int:
-    store = _store(parsed)
-    if parsed.model is not None:
-        keys = archive.keys_of_model(store, parsed.model)
-    elif parsed.older_than is not None:
-        keys = archive.keys_older_than(store, parsed.older_than)
-    else:
-        keys = archive.keys_unused_by(store, parsed.unused_by)
-    amount = _amount(len(keys), archive.size_of(store, keys))
-    if parsed.yes:
-        archive.remove(store, keys)
-        print(f"{amount} deleted.")
-    else:
-        print(f"{amount} would go; delete them with --yes.")
-    return 0
