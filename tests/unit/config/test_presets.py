@@ -23,7 +23,8 @@ REGISTRY = read_registry(ROOT / "config" / "datasets.yaml")
 
 def layers(path: Path) -> list[str]:
     """Return the config files of the first command that a preset shows."""
-    command = next(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#     snakemake"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    command = next(line for line in lines if line.startswith("#     ") and "config/config.yaml" in line)
     return re.findall(r"config/\S+\.yaml", command)
 
 
