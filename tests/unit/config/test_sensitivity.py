@@ -79,6 +79,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "classifiers.tmix": {},
     "classifiers.probe": {},
     "classifiers.setfit": {},
+    "classifiers.custom": {"name": "hello"},
 }
 """What a variant of each kind must be given."""
 
@@ -121,6 +122,7 @@ VALUES: dict[str, list[Any]] = {
     "augmenters.template.pattern": ["(?P<text>a.+)"],
     "augmenters.template.json_schema": [FLAT_SCHEMA],
     "augmenters.custom.name": ["lacking"],
+    "classifiers.custom.name": ["lacking"],
     "classifiers.*.match": [OTHER],
     "subsample.train": [["16s"]],
     "subsample.*": ["8s"],
