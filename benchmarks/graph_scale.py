@@ -1,11 +1,12 @@
 """Measure what Snakemake needs to plan 10,000 runs, against a plain chain of as many jobs of the same shape.
 
-    python benchmarks/graph_scale.py [--seeds 50] [--folder DIR] [--tries 1] [--batch 10]
+    python benchmarks/graph_scale.py [--seeds 50] [--folder DIR] [--tries 1] [--batch 10] [--only-batch]
 
 Writes a made-up study (5 datasets, 2 sizes, 10 augmenters, 2 classifiers) and a plain Snakefile with the same rules,
 wildcards, inputs and outputs, without any function. Times a dry run of both with nothing made, then makes up all files
 with what Snakemake would have recorded of them, and times a run with nothing to do. Prints Markdown tables for
-docs/benchmarks.md. With --folder the study stays, and what is there is used again.
+docs/benchmarks.md. With --folder the study stays, and what is there is used again. With --only-batch one batch of a
+study with nothing made is planned, and nothing else: a study may be too large for more.
 """
 
 from __future__ import annotations
@@ -156,12 +157,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--tries", type=int, default=1)
     parser.add_argument("--batch", type=int, default=10)
+    parser.add_argument("--only-batch", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hypermix-") as made:
-        report((given.folder or Path(made)).resolve(), given.seeds, given.tries, given.batch)
+        report((given.folder or Path(made)).resolve(), given.seeds, given.tries, given.batch, given.only_batch)
 
 
-def report(folder: Path, seeds: int, tries: int, batch: int) -> None:
+def report(folder: Path, seeds: int, tries: int, batch: int, only_batch: bool) -> None:
     """Measure both workflows and print the tables."""
     words = settings(seeds)
     plain, ours = folder / "plain" / "Snakefile", ROOT / "Snakefile"
@@ -187,6 +189,9 @@ def report(folder: Path, seeds: int, tries: int, batch: int) -> None:
         print(f"| {what} | {chain} | {cpu:.1f} | {wall:.1f} | {memory:.0f} |", flush=True)
 
     for chain, (snakefile, own) in chains.items():
+        if only_batch:
+            measure(f"dry run, one batch of {batch}", chain, "--batch", f"aggregate=1/{batch}")
+            continue
         if not (folder / chain / ".made").exists():
             measure("dry run", chain)
             measure(f"dry run, one batch of {batch}", chain, "--batch", f"aggregate=1/{batch}")

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -20,7 +21,7 @@ from hypermix.config.dataset import HubDataset, RegistryDataset
 from hypermix.config.edit import with_revisions
 from hypermix.config.load import check_files, load_config, merge
 from hypermix.config.model import Config
-from hypermix.config.registry import REGISTRY_PATH, is_commit, read_registry, read_yaml
+from hypermix.config.registry import REGISTRY_PATH, Registry, is_commit, read_registry, read_yaml
 from hypermix.errors import HypermixError
 from hypermix.files import read_provenance, write_text
 from hypermix.llm import archive
@@ -32,6 +33,9 @@ from hypermix.report.why import why_text
 
 _MODEL = "hypermix/config/model.py"
 _CONFIG = Path("config/config.yaml")
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,8 +106,34 @@ def _parser() -> argparse.ArgumentParser:
         "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
     )
     doctor.set_defaults(command=_doctor)
+    _add_archive(commands, files)
     _add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
+
+
+def _add_archive(commands: Subparsers, files: argparse.ArgumentParser) -> None:
+    archived = commands.add_parser(
+        "archive", parents=[files], help="write a finished study into one file, to run again elsewhere without network"
+    )
+    archived.add_argument("--out", type=Path, default=Path("study.zip"), metavar="FILE.zip")
+    archived.add_argument(
+        "--with-data", action="append", default=[], metavar="DATASET", help="put in the rows of a dataset of others"
+    )
+    archived.add_argument(
+        "--without-data", action="append", default=[], metavar="DATASET", help="leave out the rows of one of yours"
+    )
+    archived.add_argument(
+        "--most-mb", type=_amount_of, default=100.0, metavar="MB", help="the largest file of yours that goes in (100)"
+    )
+    archived.set_defaults(command=_archive)
+    unpacked = commands.add_parser("unpack", help="unpack such a file into a new folder, and check it")
+    unpacked.add_argument("file", type=Path, metavar="FILE.zip")
+    unpacked.add_argument("folder", type=Path, metavar="FOLDER")
+    unpacked.add_argument("--most-gb", type=_amount_of, default=20.0, metavar="GB", help="what it may unpack to (20)")
+    unpacked.set_defaults(command=_unpack)
+    compared = commands.add_parser("compare", help="hold what was made in such a folder against the study in it")
+    compared.add_argument("folder", type=Path, nargs="?", default=Path(), metavar="FOLDER")
+    compared.set_defaults(command=_compare)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +158,7 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     prune = actions.add_parser("prune", parents=[where], help="delete answers; without --yes only tell which would go")
     which = prune.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", metavar="NAME", help="those of a model, by its name in the requests")
-    which.add_argument("--older-than", type=_days, metavar="DAYS", help="those that have been here for longer")
+    which.add_argument("--older-than", type=_amount_of, metavar="DAYS", help="those that have been here for longer")
     which.add_argument(
         "--unused-by",
         type=Path,
@@ -139,11 +169,11 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     prune.set_defaults(command=_prune)
 
 
-def _days(text: str) -> float:
-    days = float(text)
-    if not 0 <= days < math.inf:
+def _amount_of(text: str) -> float:
+    amount = float(text)
+    if not 0 <= amount < math.inf:
         raise ValueError(text)
-    return days
+    return amount
 
 
 def _check(parsed: argparse.Namespace) -> int:
@@ -205,11 +235,46 @@ def _doctor(parsed: argparse.Namespace) -> int:
     return int(any(finding.level == "to do" for finding in findings))
 
 
+def _archive(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.archive.material import Wish
+    from hypermix.steps.archive.write import write
+
+    raw, registry = _merge(parsed.files), _registry()
+    wish = Wish(parsed.with_data, parsed.without_data, int(parsed.most_mb * 1e6))
+    written = write(raw, load_config(raw, registry), registry or {}, parsed.out, wish)
+    print("\n".join(written.lines(parsed.out)))
+    return 0
+
+
+def _unpack(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.archive.unpack import unpack
+
+    made = unpack(parsed.file, parsed.folder, int(parsed.most_gb * 1e9))
+    print("\n".join(made.lines(parsed.folder)))
+    return 0
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from hypermix.steps.archive.unpack import compare
+
+    same, told = compare(parsed.folder)
+    print("\n".join(told))
+    return int(not same)
+
+
 def _load(files: Iterable[Path]) -> Config:
+    return load_config(_merge(files), _registry())
+
+
+def _merge(files: Iterable[Path]) -> dict[str, object]:
     merged: dict[str, object] = {}
     for path in files:
         merged = merge(merged, read_yaml(path))
-    return load_config(merged, read_registry(REGISTRY_PATH) if REGISTRY_PATH.exists() else None)
+    return merged
+
+
+def _registry() -> Registry | None:
+    return read_registry(REGISTRY_PATH) if REGISTRY_PATH.exists() else None
 
 
 def _write(parsed: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypermix import tables
+from hypermix.disk import writable
 from hypermix.errors import ArtefactError
 from hypermix.hashing import canonical_json
 
@@ -122,8 +123,13 @@ def read_end(path: str, most: int) -> bytes:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    write_bytes(path, content.encode("utf-8"))
+    """Write a UTF-8 text file atomically.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
+    """
+    with writable(path):
+        write_bytes(path, content.encode("utf-8"))
 
 
 def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> None:
@@ -133,9 +139,12 @@ def write_table(path: Path, table: pa.Table, provenance: Mapping[str, Any]) -> N
         path: Where.
         table: Rows with one of the schemas of `hypermix.tables`.
         provenance: What explains the rows; it must have a JSON form and hold no time and no secret.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
     """
     described = table.replace_schema_metadata({_PROVENANCE: canonical_json(provenance).encode()})
-    with atomic(path) as temporary:
+    with writable(path), atomic(path) as temporary:
         pq.write_table(described, temporary, compression="zstd" if table.nbytes > _SMALL_BYTES else "none")
 
 
@@ -155,10 +164,13 @@ def write_batches(path: Path, table: str, batches: Iterable[pa.RecordBatch], pro
 
     Returns:
         How many rows were written.
+
+    Raises:
+        ArtefactError: If the disk is full, or the folder cannot be written.
     """
     schema = tables.schema(table).with_metadata({_PROVENANCE: canonical_json(provenance).encode()})
     count = 0
-    with atomic(path) as temporary, _writer(temporary, schema) as writer:
+    with writable(path), atomic(path) as temporary, _writer(temporary, schema) as writer:
         for rows in _fill_groups(batches):
             writer.write_table(rows.cast(tables.schema(table)).replace_schema_metadata(schema.metadata))
             count += len(rows)

@@ -22,7 +22,7 @@ Folders with a number are the parts of a sentence encoder: its pooling, such as 
 """
 
 _LOG = logging.getLogger(__name__)
-_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOG_IN = "log in with HF_TOKEN or `hf auth login`"
@@ -66,12 +66,12 @@ def commit_of(folder: Path) -> str | None:
 
 def _check_weights(model: str, folder: Path, kind: type[HypermixError]) -> None:
     """Check that all weights are there; a download may have ended half-way."""
-    if (folder / _WEIGHTS).is_file():
+    if (folder / WEIGHTS).is_file():
         return
     index = folder / _INDEX
     if not index.is_file():
         raise kind(
-            f"{model}: has no weights as safetensors ({_WEIGHTS} or {_INDEX}); take a model that has them, or save it "
+            f"{model}: has no weights as safetensors ({WEIGHTS} or {_INDEX}); take a model that has them, or save it "
             "so with transformers"
         )
     missing = sorted(name for name in _shards(model, index, kind) if not (folder / name).is_file())

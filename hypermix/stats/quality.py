@@ -29,15 +29,12 @@ def summarize_quality(quality: pd.DataFrame, level: float = 0.95) -> pd.DataFram
     """
     known = quality.dropna(subset=["value"]).sort_values(["data_seed", "trial"], kind="stable")
     means = known.groupby([*CELL, "data_seed"], sort=False)["value"].mean()
-    rows = []
-    for cell, values in means.groupby(level=CELL, sort=False):
-        found = mean_interval(values, level)
-        rows.append((*_parts(cell), found.n, found.mean, found.low, found.high))
+    seeds: dict[tuple[str, ...], list[float]] = {}
+    for (*cell, _), value in zip(means.index, means.to_numpy(), strict=True):
+        seeds.setdefault(tuple(map(str, cell)), []).append(value)
+    found = {cell: mean_interval(values, level) for cell, values in seeds.items()}
+    rows = [(*cell, one.n, one.mean, one.low, one.high) for cell, one in found.items()]
     cells = dict.fromkeys(map(tuple, quality[CELL].to_numpy().tolist()))
     places = {cell: place for place, cell in enumerate(cells)}
     rows.sort(key=lambda row: places[row[: len(CELL)]])
     return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _parts(cell: object) -> tuple[str, ...]:
-    return tuple(map(str, cell)) if isinstance(cell, tuple) else (str(cell),)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hypermix.stats.interval import ROUNDING, share_interval
 from hypermix.stats.unit import CELL, SEED, as_cell, ordered
@@ -39,7 +40,7 @@ class Components:
     trial: float
 
 
-def variance_components(seeds: Sequence[Sequence[float]]) -> Components:
+def variance_components(seeds: Sequence[Sequence[float] | NDArray[np.float64]]) -> Components:
     """Split the variance of runs into that of data seeds and that of trials inside them.
 
     Args:
@@ -82,8 +83,8 @@ def split_variance(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for cell, one in ordered(runs).groupby(CELL):
         for metric in METRICS:
-            known = one.dropna(subset=[metric])
-            seeds = [values.tolist() for _, values in known.groupby(SEED)[metric]]
+            known = one[one[metric].notna()]
+            seeds = _by_seed(known[SEED].to_numpy(), known[metric].to_numpy())
             found = variance_components(seeds)
             rows.append(
                 {
@@ -98,6 +99,11 @@ def split_variance(runs: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=SCHEMAS["variance"].names)
+
+
+def _by_seed(data_seeds: NDArray[np.int64], values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Split the values of runs by their data seeds, which stand beside each other."""
+    return np.split(values, np.flatnonzero(np.diff(data_seeds)) + 1) if len(values) else []
 
 
 _NO_ROWS = {"test_variance": math.nan, "ci_low": math.nan, "ci_high": math.nan}

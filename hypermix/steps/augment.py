@@ -43,7 +43,7 @@ from hypermix.steps.labeler import Labeler, describe_encoder
 from hypermix.steps.model import abilities, open_llm, open_store
 from hypermix.steps.provenance import describe
 from hypermix.steps.rewriter import open_tools
-from hypermix.steps.rows import Rows, Sieve
+from hypermix.steps.rows import Draw, Rows, Sieve
 from hypermix.steps.sieve import open_filter
 from hypermix.steps.spent import SPENDING, SPENT
 
@@ -95,8 +95,7 @@ def run(
     with _open_client(parts.get("llm"), runtime) as client:
         takes = abilities(parts["llm"], runtime, client) if client else None
         augmenter = work.build(takes, tools, offline=bool(runtime["offline"]))
-        words = _check_words(client, work.task, parts["augmenter"]) if client else None
-        draw = Rows(augmenter, work.sieve(), client).make()
+        words, draw = make_rows(work, augmenter, client)
     refuse_mixed(draw.rows)
     wanted, kept = augmenter.n_rows, sum(row.kept for row in draw.rows)
     if kept < wanted:
@@ -188,6 +187,25 @@ def open_work(keys: Mapping[str, str], slice_json: str, inputs: Mapping[str, Pat
     drawn_rows = [inputs[name] for name in ("train", "tested", "held") if name in inputs]
     further = read_further(inputs["further"], drawn_rows) if "further" in inputs else ()
     return Work(parts, drawn, examples, _word_task(parts, drawn["labels"]), seed, further, inputs.get("tested"))
+
+
+def make_rows(work: Work, augmenter: Augmenter, client: Client | None) -> tuple[list[list[Any]] | None, Draw]:
+    """Make the rows of one draw.
+
+    Args:
+        work: What the draw is made from.
+        augmenter: Its augmenter.
+        client: Who is asked; None if nobody is.
+
+    Returns:
+        What the tokens of the label words lead to, or None where no label is read from tokens; and the draw.
+
+    Raises:
+        AugmentError: If no answer could be used, or the tokens of the label words can give no soft labels.
+        LlmError: If there is no answer.
+    """
+    words = _check_words(client, work.task, work.parts["augmenter"]) if client else None
+    return words, Rows(augmenter, work.sieve(), client).make()
 
 
 def _word_reasons(rows: Sequence[SyntheticRow]) -> str:

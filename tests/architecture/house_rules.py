@@ -13,6 +13,7 @@ from tests.architecture.source import Function, Rule, Source, called, functions,
 
 LEAVES = (
     "errors",
+    "disk",
     "hashing",
     "names",
     "seeding",
@@ -29,6 +30,7 @@ _INNER = (*LEAVES, "config", "data", "llm", "augment", "classify", "rewrite", "s
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "disk": ("errors",),
     "hashing": (),
     "names": (),
     "seeding": ("hashing",),
@@ -36,7 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "packages": (),
     "records": (),
     "tables": ("errors", "names"),
-    "files": ("errors", "hashing", "tables"),
+    "files": ("errors", "hashing", "tables", "disk"),
     "hub": ("errors", "packages"),
     "plugins": ("errors",),
     "templates": ("errors",),

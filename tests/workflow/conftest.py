@@ -20,11 +20,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.forked import can_fork, forks
 from tests.gguf import cache, gemma
 from tests.tiny import save_tiny_bert
 
 __all__ = ["cache", "gemma"]
 
+SECONDS = 400.0
+"""What a run may take."""
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = ["a warm and funny film", "great acting throughout", "a joy from start to end", "I loved every minute of it"]
 BAD = [
@@ -84,6 +87,8 @@ class Workspace:
     folder: Path
     config: dict[str, Any] = field(default_factory=lambda: deepcopy(TINY))
     environment: dict[str, str] = field(default_factory=dict)
+    forks: bool = True
+    """Whether runs are forks of a process that has imported Snakemake, or start from nothing as a user's do."""
 
     def __post_init__(self) -> None:
         for seed, (name, n) in enumerate({"train": 20, "validation": 8, "test": 8}.items()):
@@ -97,18 +102,26 @@ class Workspace:
 
     def run(self, *arguments: str, fails: bool = False) -> str:
         """Run snakemake and return all that it printed."""
+        command = self.command(*arguments)
+        if self.forks and can_fork(self.environment):
+            status, output = forks().run(command[3:], self.folder, self.environment, SECONDS)
+        else:
+            status, output = self._start(command)
+        assert (status != 0) == fails, output
+        return output
+
+    def _start(self, command: list[str]) -> tuple[int, str]:
         done = subprocess.run(
-            self.command(*arguments),
+            command,
             cwd=self.folder,
             env={**os.environ, **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
+            timeout=SECONDS,
             check=False,
         )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
+        return done.returncode, done.stdout
 
     def interrupt(self, when: Callable[[], bool], *arguments: str) -> str:
         """Start snakemake, press Ctrl-C when a condition holds, and return all that it printed."""

@@ -6,13 +6,14 @@ import contextlib
 import re
 import shutil
 import socket
+from copy import deepcopy
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from hypermix.files import read_provenance
-from tests.workflow.conftest import GOOD, Workspace, review_rows, write_csv
+from tests.workflow.conftest import GOOD, TINY, Workspace, review_rows, write_csv
 
 
 def test_all_config_mistakes_are_told_at_once(workspace: Workspace) -> None:
@@ -41,31 +42,81 @@ def test_a_missing_file_stops_before_any_job(workspace: Workspace) -> None:
     assert not workspace.results().exists()
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{"review": "x", "rating": "5"}] * 9, "no column 'stars'"),
-        ([*review_rows(9, 0), {"review": "fine", "stars": ""}], "no label in row 10"),
-        ([{"review": text, "stars": "5"} for text in GOOD], "train has the one label '5'"),
-    ],
-)
-def test_unusable_rows_stop_prepare(workspace: Workspace, rows: list[dict[str, str]], message: str) -> None:
-    write_csv(workspace.folder / "train.csv", rows)
+UNUSABLE = {
+    "unlabeled": ([{"review": "x", "rating": "5"}] * 9, "no column 'stars'"),
+    "gap": ([*review_rows(9, 0), {"review": "fine", "stars": ""}], "no label in row 10"),
+    "same": ([{"review": text, "stars": "5"} for text in GOOD], "train has the one label '5'"),
+}
+
+
+def test_unusable_rows_stop_prepare(workspace: Workspace) -> None:
+    mine = workspace.config["datasets"].pop("mine")
+    for name, (rows, _) in UNUSABLE.items():
+        write_csv(workspace.folder / f"{name}.csv", rows)
+        workspace.config["datasets"][name] = {**mine, "train": f"{name}.csv"}
     output = workspace.run("--until", "prepare", fails=True)
-    assert message in output
+    for name, (_, message) in UNUSABLE.items():
+        assert message in output, name
     assert not list(workspace.results().rglob("*.parquet"))
 
 
-def test_a_small_class_goes_on_and_is_recorded(workspace: Workspace) -> None:
+HOSTILE = "</script><script>alert(1)</script> {{ 7 * 7 }} ../../x %s \x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> tuple[Workspace, str]:
+    """Return a study of too few rows, one of them hostile, and what its run told."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    rows = review_rows(20, 0)
+    rows[0]["review"] = HOSTILE
+    write_csv(workspace.folder / "train.csv", rows)
     workspace.config["subsample"]["train"] = ["50s"]
-    workspace.config["augmenters"] = {"none": {"method": "none"}}
+    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
     workspace.config["seeds"]["data"] = [1]
-    output = workspace.run()
+    workspace.config["classifiers"]["minilm"]["model"] = str(bert)
+    return workspace, workspace.run()
+
+
+@pytest.fixture
+def copied(finished: tuple[Workspace, str], tmp_path: Path) -> Workspace:
+    """Return a copy of the finished study, with the times of its files."""
+    workspace = Workspace(tmp_path, deepcopy(finished[0].config))
+    shutil.copytree(finished[0].folder, tmp_path, dirs_exist_ok=True)
+    return workspace
+
+
+def test_a_small_class_goes_on_and_is_recorded(finished: tuple[Workspace, str]) -> None:
+    workspace, output = finished
     assert "train has too few rows: '1' has 10 of 50, '5' has 10 of 50; all of them are taken" in output
     drawn = workspace.results() / "subsample/dataset=mine/subsample=50s/data_seed=1/train.parquet"
     assert read_provenance(drawn)["short"] == {"train": {"1": [10, 50], "5": [10, 50]}}
     report = (workspace.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
     assert "has 10 of the 50 rows that were asked for" in report
+
+
+def test_hostile_text_stays_text(finished: tuple[Workspace, str]) -> None:
+    results = finished[0].results()
+    report = (results / "aggregate" / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in report
+    assert "{{ 7 * 7 }}" in report
+    assert HOSTILE in set(pd.read_parquet(results / "augment")["text"])
+
+
+def test_an_old_verdict_is_not_told_again(finished: tuple[Workspace, str], copied: Workspace) -> None:
+    assert "Report: " in finished[1]
+    copied.config["seeds"]["data"] = [1, 2]
+    assert "Report: " not in copied.run("--until", "subsample")
+
+
+def test_stale_files_are_refused_by_name(copied: Workspace) -> None:
+    """Once Snakemake's own records are lost it sees no changed setting; the files' own provenance does."""
+    copied.config["classifiers"]["minilm"]["learning_rate"] = 1.0e-5
+    for record in (copied.folder / ".snakemake" / "metadata").iterdir():
+        record.unlink()
+    (copied.results() / "aggregate" / "verdict.json").unlink()
+    output = copied.run(fails=True)
+    assert "made with other settings than the config's" in output
+    assert "metrics.parquet (train)" in output
 
 
 def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> None:
@@ -78,26 +129,24 @@ def test_no_usable_answer_fails_with_the_first_three(workspace: Workspace) -> No
     assert all(line.endswith("(cut off)") for line in told[1:4])
     assert told[4].startswith("raise the augmenter's max_tokens")
     assert 10 <= len(workspace.answers()) <= 12  # what was under way is stored too
+    done = {path.parent.parent.name for path in (workspace.results() / "augment").rglob("synthetic.parquet")}
+    assert done == {"augmenter=none", "augmenter=duplicate"}
     stored = {path: path.stat().st_mtime_ns for path in workspace.answers()}
     workspace.run("--until", "augment", fails=True)
     assert {path: path.stat().st_mtime_ns for path in workspace.answers()} == stored
 
 
-def test_one_failing_augmenter_leaves_the_others_done(workspace: Workspace) -> None:
-    workspace.config["augmenters"]["gpt3mix"]["max_tokens"] = 1
+def test_broken_model_files_are_named(workspace: Workspace) -> None:
     workspace.config["seeds"]["data"] = [1]
-    workspace.run("--until", "augment", fails=True)
-    done = {path.parent.parent.name for path in (workspace.results() / "augment").rglob("synthetic.parquet")}
-    assert done == {"augmenter=none", "augmenter=duplicate"}
-
-
-@pytest.mark.parametrize("content", [b"not a model", b"GGUF" + bytes(2000)])
-def test_a_broken_model_file_is_named(workspace: Workspace, content: bytes) -> None:
-    (workspace.folder / "broken.gguf").write_bytes(content)
-    workspace.config["llms"]["local"]["model"] = "broken.gguf"
-    workspace.config["seeds"]["data"] = [1]
+    workspace.config["augmenters"] = {}
+    broken = {"words": b"not a model", "short": b"GGUF" + bytes(2000)}
+    for name, content in broken.items():
+        (workspace.folder / f"{name}.gguf").write_bytes(content)
+        workspace.config["llms"][name] = {**workspace.config["llms"]["local"], "model": f"{name}.gguf"}
+        workspace.config["augmenters"][name] = {**TINY["augmenters"]["gpt3mix"], "llm": name}
     output = workspace.run("--until", "augment", fails=True)
-    assert "broken.gguf: " in output
+    for name in broken:
+        assert f"{name}.gguf: " in output
     assert "Traceback" not in output
 
 
@@ -124,14 +173,6 @@ def test_a_missing_model_stops_before_any_job(workspace: Workspace) -> None:
     assert not workspace.results().exists()
 
 
-def test_an_old_verdict_is_not_told_again(workspace: Workspace) -> None:
-    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
-    workspace.config["seeds"]["data"] = [1]
-    assert "Report: " in workspace.run()
-    workspace.config["seeds"]["data"] = [1, 2]
-    assert "Report: " not in workspace.run("--until", "subsample")
-
-
 def test_ports_in_use_are_no_obstacle(workspace: Workspace) -> None:
     """The system chooses the port: the server's usual one may be taken, and so may the last one of another job."""
     workspace.config["augmenters"] = {"gpt3mix": workspace.config["augmenters"]["gpt3mix"]}
@@ -141,32 +182,3 @@ def test_ports_in_use_are_no_obstacle(workspace: Workspace) -> None:
             taken.bind(("127.0.0.1", 8080))
         workspace.run("--until", "augment")
     assert len(list((workspace.results() / "augment").rglob("synthetic.parquet"))) == 2
-
-
-def test_stale_files_are_refused_by_name(workspace: Workspace) -> None:
-    """Once Snakemake's own records are lost it sees no changed setting; the files' own provenance does."""
-    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
-    workspace.config["seeds"]["data"] = [1]
-    workspace.run()
-    workspace.config["classifiers"]["minilm"]["learning_rate"] = 1.0e-5
-    for record in (workspace.folder / ".snakemake" / "metadata").iterdir():
-        record.unlink()
-    (workspace.results() / "aggregate" / "verdict.json").unlink()
-    output = workspace.run(fails=True)
-    assert "made with other settings than the config's" in output
-    assert "metrics.parquet (train)" in output
-
-
-def test_hostile_text_stays_text(workspace: Workspace) -> None:
-    rows = review_rows(20, 0)
-    rows[0]["review"] = "</script><script>alert(1)</script> {{ 7 * 7 }} ../../x %s \x1b[31m"
-    write_csv(workspace.folder / "train.csv", rows)
-    workspace.config["subsample"]["train"] = ["10s"]
-    workspace.config["augmenters"] = {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}}
-    workspace.config["seeds"]["data"] = [1]
-    workspace.run()
-    report = (workspace.results() / "aggregate" / "report.html").read_text(encoding="utf-8")
-    assert "<script>alert(1)" not in report
-    assert "{{ 7 * 7 }}" in report
-    rows_kept = pd.read_parquet(workspace.results() / "augment")
-    assert rows[0]["review"] in set(rows_kept["text"])

@@ -17,14 +17,22 @@ from hypermix.report.outputs import FIGURE_NAMES, TABLE_NAMES, file_outputs
 from hypermix.steps.artefacts import FRAMES
 from tests.workflow.conftest import ROOT, Workspace, make_workspace
 
+SIZE = "2s"
 N_CELLS = 2 * 3  # data seeds, augmenters
 OWN_REPORT = [*(f"{name}.svg" for name in FIGURE_NAMES), *(f"{name}.csv" for name in TABLE_NAMES)]
 """What stands in Snakemake's own report beside ours."""
 
 
+def small(workspace: Workspace) -> Workspace:
+    """Have the language model write few rows."""
+    workspace.config["subsample"]["train"] = [SIZE]
+    return workspace
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, gemma: Path) -> tuple[Workspace, str]:
-    workspace = make_workspace(tmp_path_factory.mktemp("first"), gemma)
+    workspace = small(make_workspace(tmp_path_factory.mktemp("first"), gemma))
+    workspace.forks = False  # once all as a user runs it
     return workspace, workspace.run()
 
 
@@ -101,10 +109,10 @@ def test_a_run_ends_with_the_verdict(finished: tuple[Workspace, str]) -> None:
 
 def test_progress_tells_rows_rate_and_usable_share(finished: tuple[Workspace, str]) -> None:
     told = re.findall(
-        r"^augment mine 3s \d gpt3mix 7: (\d+) of 6 rows, \d+ answers a minute, \d+ % usable$", finished[1], re.M
+        rf"^augment mine {SIZE} \d gpt3mix 7: (\d+) of 4 rows, \d+ answers a minute, \d+ % usable$", finished[1], re.M
     )
-    assert told.count("6") == 2  # the last line of each draw
-    assert not re.search(r"augment mine 3s \d (none|duplicate) 7: .* answers", finished[1])  # they ask nobody
+    assert told.count("4") == 2  # the last line of each draw
+    assert not re.search(rf"augment mine {SIZE} \d (none|duplicate) 7: .* answers", finished[1])  # they ask nobody
 
 
 def test_the_default_profile_is_loaded(finished: tuple[Workspace, str]) -> None:
@@ -138,17 +146,17 @@ def test_jobs_may_see_their_slice_alone(finished: tuple[Workspace, str]) -> None
 
 def test_a_new_variant_costs_only_itself(finished: tuple[Workspace, str]) -> None:
     workspace = finished[0]
-    wider = Workspace(workspace.folder)
+    wider = small(Workspace(workspace.folder))
     wider.config["augmenters"]["double"] = {"method": "duplicate", "multiplier": 2.0}
     planned = wider.run("-n", "--quiet", "rules")
     assert _jobs(planned) == {"augment": 2, "quality": 2, "train": 2, "evaluate": 2, "aggregate": 1, "all": 1}
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(finished: tuple[Workspace, str]) -> None:
-    changed = Workspace(finished[0].folder)
+    changed = small(Workspace(finished[0].folder))
     changed.config["classifiers"]["minilm"]["learning_rate"] = 1.0e-5
     assert _jobs(changed.run("-n", "--quiet", "rules")) == {"train": 6, "evaluate": 6, "aggregate": 1, "all": 1}
-    changed = Workspace(finished[0].folder)
+    changed = small(Workspace(finished[0].folder))
     changed.config["threads"] = {"augment": 2}
     assert "Nothing to be done" in changed.run("-n")
 
@@ -157,7 +165,7 @@ def test_deleted_results_are_made_again_for_free(finished: tuple[Workspace, str]
     workspace = finished[0]
     answers = workspace.answers()
     before = {path: path.stat().st_mtime_ns for path in answers}
-    draw = "dataset=mine/subsample=3s/data_seed=1/augmenter=gpt3mix/trial=7"
+    draw = f"dataset=mine/subsample={SIZE}/data_seed=1/augmenter=gpt3mix/trial=7"
     synthetic = workspace.results() / "augment" / draw / "synthetic.parquet"
     content = synthetic.read_bytes()
     synthetic.unlink()
@@ -170,7 +178,7 @@ def test_deleted_results_are_made_again_for_free(finished: tuple[Workspace, str]
 
 
 def test_two_fresh_runs_give_equal_bytes(finished: tuple[Workspace, str], tmp_path: Path, gemma: Path) -> None:
-    other = make_workspace(tmp_path, gemma)
+    other = small(make_workspace(tmp_path, gemma))
     other.run()
     first, second = _digests(finished[0].results()), _digests(other.results())
     assert set(second) == set(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -50,3 +51,22 @@ def test_clock_set_back_makes_nothing_again(subsampled: Workspace) -> None:
     for path in files:
         os.utime(path)
     assert "rule subsample" not in subsampled.run("--until", "augment")
+
+
+def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.config |= {"augmenters": {"none": {"method": "none"}}, "llms": {}}
+    workspace.results().mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(workspace.results())]
+    mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0  # root asks for no rights
+    if not mounted:
+        workspace.results().chmod(0o555)
+    try:
+        told = workspace.run(fails=True)
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(workspace.results())], check=True)
+    assert "results: " in told
+    assert "let it be written, or name another folder in the config" in told
+    assert "Traceback" not in told
+    assert "rule prepare" not in told

@@ -181,7 +181,7 @@ def test_a_match_makes_no_rows_for_an_export(tmp_path: Path) -> None:
 def test_a_new_augmenter_trains_nothing_of_a_match_again(tmp_path: Path) -> None:
     workspace = tiny_workspace(tmp_path)
     workspace.config["classifiers"]["tiny"]["match"] = "duplicate"
-    before = _jobs(workspace.run("--quiet", "rules"))
+    before = _jobs(workspace.run("--quiet", "rules", "--until", "evaluate", "quality"))
     workspace.config["augmenters"]["double"] = {"method": "duplicate", "multiplier": 2.0}
     new = before["train"] // 2
     expected = {"augment": new, "quality": new, "train": new, "evaluate": new, "aggregate": 1, "all": 1}

@@ -37,9 +37,9 @@ def test_ctrl_c_in_train_is_made_good(workspace: Workspace) -> None:
 
     workspace.interrupt(is_training, "--until", "train")
     assert not list((workspace.results() / "train").rglob("*.parquet"))
-    workspace.run()
+    workspace.run("--until", "train")
     undisturbed = _predictions(workspace)
-    workspace.run("--forcerun", "train")
+    workspace.run("--until", "train", "--forcerun", "train")
     assert _predictions(workspace) == undisturbed
 
 

@@ -66,6 +66,7 @@ def predictions(workspace: Workspace) -> dict[Path, str]:
 
 
 def shrink(workspace: Workspace) -> None:
+    workspace.forks = False  # the keepers of a run are its own
     workspace.config["augmenters"] = {"none": {"method": "none"}}
     workspace.config["classifiers"]["minilm"] |= {"model": "package:minilm-l6", "max_steps": 2}
 

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config
 from hypermix.config.registry import REGISTRY_PATH, data_license, read_registry
+from hypermix.disk import check_folder
 from hypermix.errors import HypermixError
 from hypermix.names import is_url
 from hypermix.steps import locks, warm
@@ -129,4 +130,8 @@ if workflow.remote_exec and "--local-groupid" in sys.argv:
 
 
 onstart:
+    try:
+        check_folder(Path(RESULTS))
+    except HypermixError as error:
+        raise WorkflowError(str(error)) from None
     keep_warm()

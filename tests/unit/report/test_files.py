@@ -13,8 +13,9 @@ from hypermix.report.pictures import FIGURES, Gallery, page_figures
 from tests.report_data import make_comparisons, make_report, make_runs, parse_svg
 
 
-def written(data: ReportData, folder: Path) -> dict[str, bytes]:
-    paths = {name: folder / path for name, path in file_outputs().items()}
+def written(data: ReportData, folder: Path, *names: str) -> dict[str, bytes]:
+    """Write the files with these names, or all."""
+    paths = {name: folder / path for name, path in file_outputs().items() if not names or name in names}
     write_files(Gallery(data), paths)
     return {name: path.read_bytes() for name, path in paths.items()}
 
@@ -74,9 +75,9 @@ def test_a_pdf_has_no_date_and_embeds_its_font(files: dict[str, bytes], name: st
     ],
 )
 def test_a_figure_without_anything_says_so(name: str, told: str, tmp_path: Path) -> None:
-    files = written(nothing(), tmp_path)
-    assert told in files[f"figure_{name}_svg"].decode("utf-8")
-    assert files[f"figure_{name}_pdf"].startswith(b"%PDF-")
+    svg, pdf = written(nothing(), tmp_path, f"figure_{name}_svg", f"figure_{name}_pdf").values()
+    assert told in svg.decode("utf-8")
+    assert pdf.startswith(b"%PDF-")
     assert page_figures(Gallery(nothing()), name) == []
 
 
@@ -88,4 +89,5 @@ def test_only_what_is_named_is_written(tmp_path: Path) -> None:
 def test_differences_of_seeds_without_spread_are_drawn(tmp_path: Path) -> None:
     runs = make_runs(seeds=[1])
     changes: dict[str, Any] = {"runs": runs, "comparisons": make_comparisons(runs)}
-    assert b"nan" not in written(make_report(**changes), tmp_path)["figure_differences_svg"]
+    (svg,) = written(make_report(**changes), tmp_path, "figure_differences_svg").values()
+    assert b"nan" not in svg

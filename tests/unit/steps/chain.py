@@ -142,7 +142,8 @@ class Chain:
         evaluate.run(words(key, RUN), experiment.evaluate_slice(), predictions, self.scored(key))
         return self.metrics(key)
 
-    def aggregate(self) -> dict[str, Path]:
+    def aggregate(self, whole: bool = False) -> dict[str, Path]:
+        """Aggregate; the figures' PDFs, which take longer than all the rest, are drawn where all is made."""
         inputs = {
             **{name: [self.scored(key)[name] for key in self.runs] for name in ("metrics", "confusion", "calibration")},
             "synthetic": [self.augmented(key)["synthetic"] for key in self.runs],
@@ -151,8 +152,9 @@ class Chain:
             "profile": [self.profile(dataset) for dataset in self.config.datasets],
             "history": [self.trained(key)["history"] for key in self.runs],
         }
-        aggregate.run(experiment.aggregate_slice(self.config), inputs, self.aggregated())
-        return self.aggregated()
+        outputs = {name: path for name, path in self.aggregated().items() if whole or path.suffix != ".pdf"}
+        aggregate.run(experiment.aggregate_slice(self.config), inputs, outputs)
+        return outputs
 
     def up_to_train(self, key: Key) -> None:
         """Run what a run needs, but for the splits of its dataset."""

@@ -42,7 +42,7 @@ def done(settings: dict[str, Any], cache: Path, tmp_path_factory: pytest.TempPat
     for key in chain.runs:
         chain.up_to_train(key)
         chain.evaluate(key)
-    chain.aggregate()
+    chain.aggregate(whole=True)
     return chain
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -25,6 +26,9 @@ SHARED = ("tabnanny",)
 def run(act: str, out: Path, values: Mapping[str, Any] | None = None) -> None:
     """Write who works, then act."""
     told = {"pid": os.getpid(), "parent": os.getppid(), "imported": IMPORTED, "folder": str(Path.cwd())}
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_char_p
+    told["PWD"] = (getenv(b"PWD") or b"").decode()  # what a program would find that is started here
     opened = Path("/proc/self/fd")
     streams = [str((opened / str(number)).readlink()) for number in range(3)]
     handles = list(opened.iterdir())

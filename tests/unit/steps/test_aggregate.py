@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,15 @@ def other_config(done: Chain, results: Path | None = None, **overlay: Any) -> Ch
     return Chain(results or done.results, done.cache, merge(done.raw, overlay))
 
 
+def copied(chain: Chain, folder: Path, **overlay: Any) -> Chain:
+    """Return an experiment with files of its own."""
+    return other_config(chain, Path(shutil.copytree(chain.results, folder / "copied")), **overlay)
+
+
 @pytest.fixture
-def controls(make_chain: MakeChain) -> Chain:
-    """Return a small experiment of its own, whose files a test may change."""
-    chain = make_chain(augmenters={"mix": None}, **{"except": []})
-    chain.prepare()
-    for key in chain.runs:
-        chain.up_to_train(key)
-        chain.evaluate(key)
-    return chain
+def controls(done: Chain, tmp_path: Path) -> Chain:
+    """Return the experiment without a language model, whose files a test may change."""
+    return copied(done, tmp_path, augmenters={"mix": None}, **{"except": []})
 
 
 # Tables.
@@ -215,16 +216,12 @@ def test_short_classes_are_in_the_report(make_chain: MakeChain) -> None:
     assert f"toy, train of 13s: {told}" in page
 
 
-def test_problems_of_label_words_are_in_the_report(make_chain: MakeChain) -> None:
-    chain = make_chain(
-        datasets={"toy": {"label_words": {"negative": "sci/tech", "positive": "world"}}},
-        only=[{"augmenter": "none", "data_seed": 11}, {"augmenter": "mix", "data_seed": 11}],
-        **{"except": []},
-    )
-    chain.prepare()
-    for key in chain.runs:
-        chain.up_to_train(key)
-        chain.evaluate(key)
+def test_problems_of_label_words_are_in_the_report(done: Chain, tmp_path: Path) -> None:
+    chain = copied(done, tmp_path)
+    words = [["negative", "sci/tech", [" Sci", "/", "tech"]], ["positive", "world", [" World"]]]
+    for name, path in chain.augmented(chain.key("mix")).items():
+        rows = tables.from_columns(name, read_table(path, name))
+        write_table(path, rows, {**read_provenance(path), "words": words})
     page = chain.aggregate()["report"].read_text(encoding="utf-8")
     told = (
         "toy, local: the label word &#39;Sci/tech&#39; is 3 tokens: where it is not written, 2 more "
@@ -273,7 +270,7 @@ def test_words_of_the_config_stand_in_where_no_model_was_asked(controls: Chain) 
 
 def test_same_inputs_give_same_bytes(done: Chain) -> None:
     before = {name: path.read_bytes() for name, path in done.aggregated().items()}
-    done.aggregate()
+    done.aggregate(whole=True)
     assert {name: path.read_bytes() for name, path in done.aggregated().items()} == before
 
 
@@ -339,25 +336,14 @@ def test_many_stale_files_are_counted(done: Chain) -> None:
     ],
 )
 def test_other_settings_leave_files_fresh(done: Chain, tmp_path: Path, overlay: dict[str, Any]) -> None:
-    chain = other_config(done, **overlay)
-    before = {name: path.read_bytes() for name, path in done.aggregated().items()}
-    try:
-        chain.aggregate()
-        assert all(path.is_file() for path in chain.aggregated().values())
-    finally:
-        for name, path in done.aggregated().items():
-            path.write_bytes(before[name])
+    chain = copied(done, tmp_path, **overlay)
+    assert all(path.is_file() for path in chain.aggregate().values())
 
 
 def test_fewer_runs_are_aggregated_alone(done: Chain, tmp_path: Path) -> None:
-    chain = other_config(done, only=[{"augmenter": "none"}, {"augmenter": "duplicate"}])
-    before = {name: path.read_bytes() for name, path in done.aggregated().items()}
-    try:
-        runs = read_table(chain.aggregate()["runs"], "runs")
-        assert sorted(set(runs["augmenter"])) == ["duplicate", "none"]
-    finally:
-        for name, path in done.aggregated().items():
-            path.write_bytes(before[name])
+    chain = copied(done, tmp_path, only=[{"augmenter": "none"}, {"augmenter": "duplicate"}])
+    runs = read_table(chain.aggregate()["runs"], "runs")
+    assert sorted(set(runs["augmenter"])) == ["duplicate", "none"]
 
 
 def test_foreign_file_is_refused(controls: Chain) -> None:

@@ -209,6 +209,13 @@ def test_another_environment_is_not_shared(shared: Run) -> None:
     assert shared.told("elsewhere")["pid"] == job.pid != shared.told("same")["pid"]
 
 
+def test_folder_that_a_shell_tells_is_the_childs_own(shared: Run) -> None:
+    assert shared.do("tell", "in another folder", PWD="/nowhere")[0] == 0
+    told = shared.told("in another folder")
+    assert told["pid"] != shared.jobs["in another folder"].pid
+    assert told["PWD"] == str(shared.folder)
+
+
 def test_child_is_what_the_job_would_have_been(shared: Run, tmp_path: Path) -> None:
     assert shared.do("tell", "child")[0] == 0
     plain = Run(tmp_path, "plain" + shared.token, modules=())
