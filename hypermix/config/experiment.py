@@ -236,7 +236,7 @@ def train_slice(config: Config, classifier: str) -> str:
         TrainError: If a classifier's package is not installed.
     """
     chosen = config.classifiers[classifier]
-    parts = {"classifier": _of_stage(chosen, "train"), "threads": _of_stage(config.threads, "train")}
+    parts: dict[str, Any] = {"classifier": _of_stage(chosen, "train"), "threads": _of_stage(config.threads, "train")}
     if isinstance(chosen, CustomClassifier):
         parts["package"] = plugin_version(chosen.name, "classifier")
     return _slice("train", **parts)

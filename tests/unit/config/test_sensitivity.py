@@ -408,6 +408,16 @@ def test_another_release_of_a_package_changes_its_augmenters(tmp_path: Path, mon
     assert {job for job in before if before[job] != after[job]} == {("augment", OTHER, IT)}
 
 
+def test_another_release_of_a_package_changes_its_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    custom = {"classifiers": {IT: {"method": "custom", "name": "hello"}}}
+    before = slices(load(custom))
+    install(tmp_path / "newer", "hello_sensitive", "1.3")
+    monkeypatch.syspath_prepend(tmp_path / "newer")
+
+    after = slices(load(custom))
+    assert {job for job in before if before[job] != after[job]} == {("train", IT)}
+
+
 def test_the_order_of_lists_that_have_none_changes_no_slice() -> None:
     seeds = {"data": [3, 1, 2], "trials": [9, 8]}
     left_out = [{"augmenter": "asks", "data_seed": 1}, {"subsample": "16s", "augmenter": "labels"}]
