@@ -415,7 +415,7 @@ def test_another_release_of_a_package_changes_its_classifiers(tmp_path: Path, mo
     monkeypatch.syspath_prepend(tmp_path / "newer")
 
     after = slices(load(custom))
-    assert {job for job in before if before[job] != after[job]} == {("train", IT)}
+    assert {job for job in before if before[job] != after[job]} == {("train", IT), ("fit", IT)}
 
 
 def test_the_order_of_lists_that_have_none_changes_no_slice() -> None:
