@@ -23,7 +23,7 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-slow lint format bench docs licenses audit clean
+.PHONY: help run test test-slow test-slurm lint format bench docs licenses audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ test: $(DEV_INSTALLED) ## Run the tests
 
 test-slow: $(DEV_INSTALLED) ## Run the slow tests: many crashes of a small study, some twenty minutes
 	$(WITH_VENV) pytest -n 0 tests/slow $(PYTEST_ARGS)
+
+test-slurm: $(DEV_INSTALLED) ## Run the workflow on a SLURM of one node; it takes over SLURM on this machine, as root
+	@echo "This takes over SLURM on this machine while it runs; it is not for a machine of a cluster." >&2
+	$(WITH_VENV) pytest -n 0 -s tests/slurm $(PYTEST_ARGS)
 
 lint: $(DEV_INSTALLED) ## Check style, format and types
 	$(BIN)/ruff check $(SOURCES)

@@ -151,6 +151,12 @@ class Export(Settings):
     language: Language | None = setting(None, "export", "The language of the texts, such as `en`, for the card.")
 
 
+RuleName = Literal[
+    "prepare", "subsample", "augment", "quality", "train", "evaluate", "aggregate", "choose", "fit", "export"
+]
+"""A rule of the workflow."""
+
+
 class Threads(Settings):
     """Threads a job asks for."""
 
@@ -197,4 +203,10 @@ class Config(Settings):
         "runtime",
         "Ask no language model and no hub for a model: stored answers and downloads alone are used, and the first that "
         "is missing ends the job.",
+    )
+    login_node: list[RuleName] = setting(
+        [],
+        "runtime",
+        "Rules whose jobs run where Snakemake itself does, and not as jobs of a cluster: `[prepare, augment]` where "
+        "nodes have no network.",
     )

@@ -17,7 +17,8 @@ rule aggregate:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         slice=experiment.aggregate_slice(CONFIG),
     message:

@@ -9,11 +9,17 @@ rule augment:
     log:
         f"{RESULTS}/logs/augment/{AUGMENTATION}.log",
     priority: 1
+    group:
+        group_of("augment")
     conda:
         "../../envs/hypermix.yaml"
     threads: CONFIG.threads.augment
     resources:
-        mem_mb=2000,
+        **SHARES,
+        mem_mb=growing(2000),
+        runtime=augment_minutes,
+        lane=1,
+        gpu=augment_gpus,
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
         # Derived from output, so that Snakemake does not track it: it changes no result. It tells the place of a key.

@@ -12,7 +12,8 @@ checkpoint choose:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     params:
         slice=experiment.choose_slice(CONFIG),
     message:

@@ -63,7 +63,7 @@ def source_files(wildcards):
     """Name the user's files behind a dataset; what lies elsewhere has no time of change to track."""
     source = CONFIG.datasets[wildcards.dataset]
     names = [getattr(source, name) for name in SPLITS if source.source == "file"]
-    return [name for name in names if name is not None and not is_url(name)]
+    return local([name for name in names if name is not None and not is_url(name)])  # here, wherever results lie
 
 
 def whole_splits(wildcards):
@@ -108,7 +108,7 @@ def augment_runtime(augmenter):
 @cache
 def train_runtime():
     """Tell a training what changes no result: whether the hub may be asked, and whether it is the only job that runs."""
-    cores = workflow.cores or 0
+    cores = workflow.resource_settings.cores or 0  # a cluster sets none
     alone = 0 < cores < 2 * min(CONFIG.threads.train, cores)
     return {**experiment.train_runtime(CONFIG), "alone": alone, "warm": WARM}
 

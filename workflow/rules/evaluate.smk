@@ -7,11 +7,15 @@ rule evaluate:
         metrics=artefact("evaluate", RUN, "metrics"),
     log:
         f"{RESULTS}/logs/evaluate/{RUN}.log",
+    group:
+        group_of("evaluate")
     conda:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=growing(500),
+        runtime=growing(5),
+        lane=1,
     params:
         slice=experiment.evaluate_slice(),
         # Derived from output, so that Snakemake does not track it.

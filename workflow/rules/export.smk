@@ -14,7 +14,8 @@ rule export:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         slice=lambda wildcards: experiment.export_slice(CONFIG, exported_license(wildcards)),
     message:

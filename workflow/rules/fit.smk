@@ -13,7 +13,9 @@ use rule train as fit with:
     wildcard_constraints:
         subsample=experiment.WHOLE,
     resources:
-        mem_mb=8000,
+        mem_mb=growing(8000),
+        runtime=growing(240),
+        gpu=train_gpus,
         gpu_mb=0,
     params:
         slice=lambda wildcards: experiment.fit_slice(CONFIG, wildcards.classifier),

@@ -11,7 +11,8 @@ rule prepare:
         "../../envs/hypermix.yaml"
     threads: 2  # reads the next rows while it works on the last; results do not depend on it
     resources:
-        mem_mb=1500,
+        mem_mb=growing(1500),
+        runtime=growing(60),
     params:
         slice=lambda wildcards: experiment.prepare_slice(CONFIG, wildcards.dataset),
         # Derived from output, so that Snakemake does not track it: it changes no result.

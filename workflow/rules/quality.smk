@@ -12,11 +12,15 @@ rule quality:
         quality=artefact("quality", AUGMENTATION, "quality"),
     log:
         f"{RESULTS}/logs/quality/{AUGMENTATION}.log",
+    group:
+        group_of("quality")
     conda:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+        lane=1,
     params:
         slice=experiment.quality_slice(CONFIG),
         # Derived from output, so that Snakemake does not track it: it changes no result.

@@ -6,11 +6,15 @@ rule subsample:
         **splits("subsample", DRAW),
     log:
         f"{RESULTS}/logs/subsample/{DRAW}.log",
+    group:
+        group_of("subsample")
     conda:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
+        runtime=growing(5),
+        lane=1,
     params:
         slice=experiment.subsample_slice(CONFIG),
     message:

@@ -11,11 +11,16 @@ rule train:
         f"{RESULTS}/logs/train/{RUN}.log",
     wildcard_constraints:
         subsample="[0-9.]+[sf]",  # `fit` trains on all rows
+    group:
+        group_of("train")
     conda:
         "../../envs/hypermix.yaml"
     threads: CONFIG.threads.train
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=growing(20),
+        lane=1,
+        gpu=train_gpus,
         # What a run takes of a GPU's memory; a profile sets it and the sum of all runs (docs/training.md, GPU).
         gpu_mb=0,
     params:

@@ -57,7 +57,7 @@ def test_file_is_in_step_with_its_source(name: str, made: Any) -> None:
 
 
 def test_reference_has_every_setting() -> None:
-    expected = {"only", "except", "results", "cache", "offline"}
+    expected = {"only", "except", "results", "cache", "offline", "login_node"}
     for section in SECTIONS:
         for model in variant_models(section).values():
             expected |= keys(model, f"{section}.NAME.")
@@ -92,7 +92,8 @@ def test_reference_has_every_kind() -> None:
 
 def test_reference_has_every_section_once() -> None:
     headings = [line.removeprefix("## ").strip("`") for line in reference().splitlines() if line.startswith("## ")]
-    sections = [name for name in Config.model_fields if name not in {"only", "except_", "results", "cache", "offline"}]
+    rest = {"only", "except_", "results", "cache", "offline", "login_node"}
+    sections = [name for name in Config.model_fields if name not in rest]
 
     assert sorted(headings) == sorted([*sections, "The rest"])
 

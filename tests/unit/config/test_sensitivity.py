@@ -130,6 +130,7 @@ VALUES: dict[str, list[Any]] = {
     "export.license": ["mit"],
     "export.language": ["en"],
     "export.*": [OTHER],
+    "login_node": [["augment"]],
     "seeds.data": [[1, 2]],
     "seeds.trials": [[1, 2]],
     "only": [[{"augmenter": OTHER}]],

@@ -1,0 +1,53 @@
+"""What jobs ask of a cluster, and where they run. None of it changes a result, and profiles may set it anew."""
+
+from hypermix.config import demand
+from hypermix.config.augmenter import asked_llm
+
+
+# A job that was ended for want of memory or time gets more of it when it is tried again (`retries` of the profile).
+def growing(amount):
+    """Ask for an amount at the first try, for twice as much at the second, and so on."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def augment_minutes(wildcards, attempt):
+    """Tell after how many minutes an augmentation may be ended."""
+    return attempt * demand.augmenter_minutes(CONFIG, wildcards.augmenter)
+
+
+def augment_gpus(wildcards):
+    """Tell how many GPUs an augmentation needs."""
+    return demand.augmenter_gpus(CONFIG, wildcards.augmenter)
+
+
+def train_gpus(wildcards):
+    """Tell how many GPUs a training needs."""
+    return demand.classifier_gpus(CONFIG, wildcards.classifier)
+
+
+def share_of(llm):
+    """Count an augmentation if it asks a language model, so that few do at once however many cores there are."""
+    return lambda wildcards: int(asked_llm(CONFIG.augmenters[wildcards.augmenter]) == llm)
+
+
+# A profile limits the jobs that ask one at once, whatever the cores: `resources: {llm_NAME: 2}`.
+SHARES = {resource: share_of(name) for name, resource in demand.endpoint_resources(CONFIG).items()}
+
+
+workflow.localrules(*CONFIG.login_node)
+# What a cluster runs as one job; a profile says how many of them go together (`group-components`). An augmenter's rows
+# are by themselves, since one that asks a language model takes long.
+GROUPS = {
+    "subsample": "draw",
+    "augment": "rows-{augmenter}",
+    "quality": "measure",
+    "train": "run",
+    "evaluate": "run",
+}
+# Elsewhere groups would only take time, once for each job.
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+
+def group_of(rule):
+    """Name the group of a rule; what runs where Snakemake does has none."""
+    return GROUPS[rule] if ON_CLUSTER and rule not in CONFIG.login_node else None
