@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WITH_VENV := PATH="$(abspath $(BIN)):$$PATH"
-SOURCES := hypermix tests workflow/scripts requirements $(wildcard benchmarks)
+SOURCES := hypermix tests workflow/scripts requirements docs $(wildcard benchmarks)
 
 MADE := $(VENV)/.made
 RUN_INSTALLED := $(VENV)/.run-installed
@@ -23,7 +23,7 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-slow test-slurm lint format docs licenses audit clean
+.PHONY: help run test test-slow test-slurm lint format bench docs licenses audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -53,8 +53,14 @@ format: $(DEV_INSTALLED) ## Rewrite the source in the one format
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: $(RUN_INSTALLED) ## Write config/README.md and config/schema.json anew from the config model
+bench: $(DEV_INSTALLED) ## Run the quick benchmarks, a minute or two; the others: docs/benchmarks.md
+	$(BIN)/python benchmarks/filter_scale.py --train 20000 --test 2000 --rows 5000
+	$(BIN)/python benchmarks/store_scale.py --entries 3000 --lookups 500
+	$(BIN)/python benchmarks/simulations.py --studies 200 --only size
+
+docs: $(DEV_INSTALLED) ## Write what is made from the config model anew, and the site into build/site/
 	$(BIN)/hypermix config write
+	$(BIN)/python docs/site/build.py
 
 licenses: $(DEV_INSTALLED) ## Write docs/licenses.md anew from what is installed; LICENSES_ARGS=--check only checks it
 	$(BIN)/python requirements/licenses.py $(LICENSES_ARGS)

@@ -1,64 +1,98 @@
-"""Augmenters of other packages, found by their entry points."""
+"""Augmenters and classifiers of other packages, found by their entry points."""
 
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from hypermix.errors import AugmentError, accepted
+from hypermix.errors import AugmentError, HypermixError, TrainError, accepted
 
-GROUP = "hypermix.augmenters"
-
-
-def plugin_names() -> list[str]:
-    """Return the names of the augmenters that installed packages add, sorted."""
-    return sorted({found.name for found in entry_points(group=GROUP)})
+Kind = Literal["augmenter", "classifier"]
 
 
-def find_plugin(name: str) -> EntryPoint:
-    """Return the entry point of an augmenter.
+class _Kind(NamedTuple):
+    group: str
+    article: str
+    takes: str
+    error: type[HypermixError]
+
+
+_KINDS: dict[str, _Kind] = {
+    "augmenter": _Kind("hypermix.augmenters", "an", "(settings, material)", AugmentError),
+    "classifier": _Kind("hypermix.classifiers", "a", "(settings, lesson)", TrainError),
+}
+
+GROUPS = {name: kind.group for name, kind in _KINDS.items()}
+"""The group of entry points of each kind of thing that a package may add."""
+
+
+def plugin_names(kind: Kind = "augmenter") -> list[str]:
+    """Return the names of what installed packages add of a kind, sorted."""
+    return sorted({found.name for found in entry_points(group=GROUPS[kind])})
+
+
+def check_plugin(name: str, kind: Kind) -> str:
+    """Return a name that stands in a config.
 
     Raises:
-        AugmentError: If no installed package has it, or several have.
+        ValueError: If no installed package adds it; the message tells what is wanted.
     """
-    found = sorted(entry_points(group=GROUP, name=name), key=lambda entry: (_package(entry), entry.value))
+    if name not in (known := plugin_names(kind)):
+        raise ValueError(
+            f"{_KINDS[kind].article} {kind} that an installed package adds in its entry points {GROUPS[kind]}; "
+            f"{accepted(name, known)}"
+        )
+    return name
+
+
+def find_plugin(name: str, kind: Kind = "augmenter") -> EntryPoint:
+    """Return the entry point of an augmenter or a classifier.
+
+    Raises:
+        AugmentError: If no installed package has the augmenter, or several have.
+        TrainError: The same for a classifier.
+    """
+    about = _KINDS[kind]
+    found = sorted(entry_points(group=about.group, name=name), key=lambda entry: (_package(entry), entry.value))
     if not found:
-        raise AugmentError(
-            f"no installed package adds an augmenter {name!r} in its entry points {GROUP}; "
-            f"{accepted(name, plugin_names())}"
+        raise about.error(
+            f"no installed package adds {about.article} {kind} {name!r} in its entry points {about.group}; "
+            f"{accepted(name, plugin_names(kind))}"
         )
     if len({entry.value for entry in found}) > 1:
         owners = ", ".join(_package(entry) for entry in found)
-        raise AugmentError(f"the packages {owners} each add an augmenter {name!r}; uninstall all but one")
+        raise about.error(f"the packages {owners} each add {about.article} {kind} {name!r}; uninstall all but one")
     return found[0]
 
 
-def load_plugin(name: str) -> Any:
-    """Import an augmenter's factory.
+def load_plugin(name: str, kind: Kind = "augmenter") -> Any:
+    """Import the factory of an augmenter, or the function of a classifier.
 
     Raises:
-        AugmentError: If it is not there or cannot be called.
+        AugmentError: If the augmenter is not there or cannot be called.
+        TrainError: The same for a classifier.
     """
-    entry = find_plugin(name)
+    entry, about = find_plugin(name, kind), _KINDS[kind]
     try:
-        factory = entry.load()
+        found = entry.load()
     except (ImportError, AttributeError) as error:
-        raise AugmentError(f"the augmenter {name!r} of {_package(entry)} cannot be imported: {error}") from error
-    if not callable(factory):
-        raise AugmentError(
-            f"the augmenter {name!r} of {_package(entry)} is {entry.value}, which is no function of (settings, "
-            "material); correct its entry point"
+        raise about.error(f"the {kind} {name!r} of {_package(entry)} cannot be imported: {error}") from error
+    if not callable(found):
+        raise about.error(
+            f"the {kind} {name!r} of {_package(entry)} is {entry.value}, which is no function of {about.takes}; "
+            "correct its entry point"
         )
-    return factory
+    return found
 
 
-def plugin_version(name: str) -> str:
-    """Return package and version of an augmenter: with another one its rows may be others.
+def plugin_version(name: str, kind: Kind = "augmenter") -> str:
+    """Return package and version: with another one the results may be others.
 
     Raises:
-        AugmentError: If it is not there.
+        AugmentError: If the augmenter is not there.
+        TrainError: If the classifier is not there.
     """
-    return _package(find_plugin(name))
+    return _package(find_plugin(name, kind))
 
 
 def _package(entry: EntryPoint) -> str:

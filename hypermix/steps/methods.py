@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hypermix.classify.custom import Lesson, train_custom
 from hypermix.classify.device import Place
 from hypermix.classify.embed import embed, read_embedding
 from hypermix.classify.encode import Encoded
@@ -105,4 +106,19 @@ def setfit(
     labels = {name: part.argmax(axis=1) for name, part in targets.items()}
     n_labels = targets["train"].shape[1]
     moment, probabilities = train_setfit(folder, texts, labels, n_labels, pairs, seed, place)
+    return Outcome([moment], moment, probabilities)
+
+
+def custom(lesson: Lesson, settings: Mapping[str, Any], place: Place) -> Outcome:
+    """Train by the function of another package.
+
+    Args:
+        lesson: What it learns from.
+        settings: The classifier's settings.
+        place: Where it computes.
+
+    Raises:
+        TrainError: If no installed package has it, or its predictions are none.
+    """
+    moment, probabilities = train_custom(settings["name"], settings["settings"], lesson, place)
     return Outcome([moment], moment, probabilities)

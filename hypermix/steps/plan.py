@@ -153,7 +153,8 @@ class _Plan:
                 f"the texts are taken from the column {texts}, the labels from {columns['label']!r} (guessed: set the "
                 "keys text and label if that is wrong)."
             )
-        if len(self._config.datasets[dataset].label_words) == 0 and all(map(_is_number, labels)):
+        words = self._config.datasets[dataset].label_words
+        if len(words) == 0 and all(_is_number(label) for label in labels):
             notes.append(
                 f"the labels {', '.join(labels[:_SHOWN])} are numbers, which tell a language model little; name them "
                 "with label_words."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hypermix import tables
 from hypermix.classify import target
 from hypermix.classify import threads as cpu
+from hypermix.classify.custom import Lesson
 from hypermix.classify.device import Place, choose_place, start_measuring
 from hypermix.classify.encode import Encoded, encode
 from hypermix.classify.finetune import Moment, finetune, kept_moment, predict
@@ -80,6 +81,11 @@ def run(
     n_matched = None if match is None else len(splits["train"]) + len(_kept(inputs["matched"]))
     if settings["method"] == "setfit":
         outcome = methods.setfit(folder, texts, targets, settings, seeds["trial"], place)
+    elif settings["method"] == "custom":
+        known = {name: targets[name] for name in ("train", "validation")}
+        n_real, device = len(splits["train"]), place.device.type
+        lesson = Lesson(texts, known, labels, n_real, seeds["trial"], folder, device)
+        outcome = methods.custom(lesson, settings, place)
     else:
         ids = (*splits["train"]["id"], *synthetic["id"])
         way = _Way(settings, seeds["trial"], n_matched, "model" in outputs, bool(runtime["alone"]))
@@ -222,7 +228,7 @@ def _kept(synthetic: Path) -> pd.DataFrame:
 def _targets(
     real: pd.DataFrame, synthetic: pd.DataFrame, labels: Sequence[str], settings: Mapping[str, Any]
 ) -> NDArray[np.float32]:
-    if settings["method"] == "setfit":  # it takes the likeliest label alone
+    if "targets" not in settings:  # it decides by itself what it makes of soft labels
         return np.concatenate([_one_hot(real, labels), _soft(synthetic, len(labels))])
     soft = target.shape(_soft(synthetic, len(labels)), settings["targets"], settings["sharpen"])
     parts = [target.smooth(part, settings["label_smoothing"]) for part in (_one_hot(real, labels), soft)]

@@ -18,9 +18,9 @@ rule augment:
     resources:
         **SHARES,
         mem_mb=growing(2000),
-        runtime=augment_minutes,
+        runtime=augment_minutes(),
         lane=1,
-        gpu=augment_gpus,
+        gpu=augment_gpus(),
     params:
         slice=lambda wildcards: augment_slice(wildcards.dataset, wildcards.augmenter),
         # Derived from output, so that Snakemake does not track it: it changes no result. It tells the place of a key.

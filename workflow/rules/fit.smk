@@ -17,7 +17,7 @@ use rule train as fit with:
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
-        gpu=train_gpus,
+        gpu=train_gpus(),
         gpu_mb=0,
     params:
         slice=lambda wildcards: experiment.fit_slice(CONFIG, wildcards.classifier),

@@ -3,26 +3,36 @@
 from hypermix.config import demand
 from hypermix.config.augmenter import asked_llm
 
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
+
+# Elsewhere nobody reads these, and a function that is called for each of thousands of jobs takes a fifth of planning.
 # A job that was ended for want of memory or time gets more of it when it is tried again (`retries` of the profile).
 def growing(amount):
     """Ask for an amount at the first try, for twice as much at the second, and so on."""
-    return lambda wildcards, attempt: amount * attempt
+    return (lambda wildcards, attempt: amount * attempt) if ON_CLUSTER else amount
 
 
-def augment_minutes(wildcards, attempt):
+def augment_minutes():
     """Tell after how many minutes an augmentation may be ended."""
-    return attempt * demand.augmenter_minutes(CONFIG, wildcards.augmenter)
+    of = {name: demand.augmenter_minutes(CONFIG, name) for name in CONFIG.augmenters}
+    return (lambda wildcards, attempt: attempt * of[wildcards.augmenter]) if ON_CLUSTER else max(of.values(), default=0)
 
 
-def augment_gpus(wildcards):
+def gpus_of(key, counts):
+    """Tell how many GPUs a job needs by one of its wildcards; one number where all need as many."""
+    alike = set(counts.values())
+    return alike.pop() if len(alike) == 1 else lambda wildcards: counts[wildcards[key]]
+
+
+def augment_gpus():
     """Tell how many GPUs an augmentation needs."""
-    return demand.augmenter_gpus(CONFIG, wildcards.augmenter)
+    return gpus_of("augmenter", {name: demand.augmenter_gpus(CONFIG, name) for name in CONFIG.augmenters})
 
 
-def train_gpus(wildcards):
+def train_gpus():
     """Tell how many GPUs a training needs."""
-    return demand.classifier_gpus(CONFIG, wildcards.classifier)
+    return gpus_of("classifier", {name: demand.classifier_gpus(CONFIG, name) for name in CONFIG.classifiers})
 
 
 def share_of(llm):
@@ -31,7 +41,11 @@ def share_of(llm):
 
 
 # A profile limits the jobs that ask one at once, whatever the cores: `resources: {llm_NAME: 2}`.
-SHARES = {resource: share_of(name) for name, resource in demand.endpoint_resources(CONFIG).items()}
+SHARES = {
+    resource: share_of(name)
+    for name, resource in demand.endpoint_resources(CONFIG).items()
+    if resource in workflow.global_resources
+}
 
 
 workflow.localrules(*CONFIG.login_node)
@@ -44,8 +58,6 @@ GROUPS = {
     "train": "run",
     "evaluate": "run",
 }
-# Elsewhere groups would only take time, once for each job.
-ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 
 def group_of(rule):

@@ -21,7 +21,7 @@ rule train:
         mem_mb=growing(4000),
         runtime=growing(20),
         lane=1,
-        gpu=train_gpus,
+        gpu=train_gpus(),
         # What a run takes of a GPU's memory; a profile sets it and the sum of all runs (docs/training.md, GPU).
         gpu_mb=0,
     params:

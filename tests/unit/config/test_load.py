@@ -144,4 +144,4 @@ def test_variants_are_listed_by_tag() -> None:
     assert list(variant_models("llms")) == ["embedded", "completions", "chat", "batch", "transformers"]
     assert list(variant_models("augmenters"))[:2] == ["none", "duplicate"]
     assert {"gpt3mix", "paraphrase", "template", "custom"} <= set(variant_models("augmenters"))
-    assert list(variant_models("classifiers")) == ["finetune", "tmix", "probe", "setfit"]
+    assert list(variant_models("classifiers")) == ["finetune", "tmix", "probe", "setfit", "custom"]

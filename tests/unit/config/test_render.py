@@ -86,7 +86,7 @@ def test_reference_has_every_kind() -> None:
         *("llms.NAME.key", "llms.NAME.limits", "llms.NAME.price"),
         *(f"method: {name}" for name in variant_models("augmenters")),
         *("augmenters.NAME.filters", "augmenters.NAME.relabel"),
-        *("method: finetune", "method: tmix", "method: probe", "method: setfit"),
+        *("method: finetune", "method: tmix", "method: probe", "method: setfit", "method: custom"),
     ]
 
 

@@ -79,6 +79,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "classifiers.tmix": {},
     "classifiers.probe": {},
     "classifiers.setfit": {},
+    "classifiers.custom": {"name": "hello"},
 }
 """What a variant of each kind must be given."""
 
@@ -121,6 +122,7 @@ VALUES: dict[str, list[Any]] = {
     "augmenters.template.pattern": ["(?P<text>a.+)"],
     "augmenters.template.json_schema": [FLAT_SCHEMA],
     "augmenters.custom.name": ["lacking"],
+    "classifiers.custom.name": ["lacking"],
     "classifiers.*.match": [OTHER],
     "subsample.train": [["16s"]],
     "subsample.*": ["8s"],
@@ -405,6 +407,16 @@ def test_another_release_of_a_package_changes_its_augmenters(tmp_path: Path, mon
 
     after = slices(load(custom))
     assert {job for job in before if before[job] != after[job]} == {("augment", OTHER, IT)}
+
+
+def test_another_release_of_a_package_changes_its_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    custom = {"classifiers": {IT: {"method": "custom", "name": "hello"}}}
+    before = slices(load(custom))
+    install(tmp_path / "newer", "hello_sensitive", "1.3")
+    monkeypatch.syspath_prepend(tmp_path / "newer")
+
+    after = slices(load(custom))
+    assert {job for job in before if before[job] != after[job]} == {("train", IT), ("fit", IT)}
 
 
 def test_the_order_of_lists_that_have_none_changes_no_slice() -> None:

@@ -26,6 +26,7 @@ KEYS = {"dataset": "mine", "augmenter": "mix", "classifier": "tiny"}
         ("quality", "quality.rows", "quality.rows"),
         ("train", "classifier.batch_size", "classifiers.tiny.batch_size"),
         ("train", "threads.train", "threads.train"),
+        ("train", "package", "package of classifiers.tiny.name"),
         ("aggregate", "config.report.alpha", "report.alpha"),
         ("aggregate", "config.augmenters.mix.filters.leaks", "augmenters.mix.filters.leaks"),
         ("evaluate", "method_version", "method version of evaluate in HyperMix"),

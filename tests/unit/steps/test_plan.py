@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hypermix.config import experiment
 from hypermix.config.load import merge
@@ -533,3 +534,23 @@ def test_an_export_that_asks_nothing_adds_nothing(make: Make) -> None:
 def test_plan_of_an_unknown_export_is_refused(make: Make) -> None:
     with pytest.raises(ConfigError, match=r"export\.augmenter: is null"):
         forecast(make().config, export=True)
+
+
+def test_plan_of_the_paper_tells_requests_as_soon_as_rows_are_drawn(make: Make, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3] / "config"
+    files = [root / "config.yaml", root / "presets" / "gpt3mix-paper.yaml"]
+    paper = merge(*(yaml.safe_load(path.read_text(encoding="utf-8")) for path in files))
+    toy = make().raw
+    others = dict.fromkeys(paper["datasets"])
+    own = {"datasets": {**others, **toy["datasets"]}, **{name: toy[name] for name in ("results", "cache")}}
+    chain = Chain(tmp_path / "results", tmp_path / "cache", merge(paper, own))
+    chain.prepare()
+    before = forecast(chain.config)
+    drawn = {"dataset": "toy", "subsample": "0.01f", "data_seed": chain.runs[0]["data_seed"]}
+    chain.subsample(drawn)
+    told = forecast(chain.config)
+
+    assert not before.lines
+    asked = line(told, "gpt3mix")
+    assert (asked.llm, asked.rows) == ("writer", 2)  # at least one row a class, and as many synthetic ones
+    assert asked.amount.requests.low == 2
