@@ -47,7 +47,7 @@ def tell_missing(found: Survey) -> list[str]:
         f"This report is partial: {count(len(runs) - len(missing))} of {count(len(runs))} runs are there, and all "
         "numbers are of these alone.",
         *_shortened(list(_tell_cells(found, missing)), _SHOWN_CELLS, "settings with missing runs"),
-        *_shortened(list(_tell_errors(found)), _SHOWN_ERRORS, "errors"),
+        *tell_errors(found),
         *_tell_stale(found),
     ]
 
@@ -98,8 +98,12 @@ def _cell(unit: Unit) -> tuple[str, ...]:
     return tuple(str(unit.keys[name]) for name in _CELL)
 
 
+def tell_errors(found: Survey) -> list[str]:
+    """Tell each error once, however many jobs ended with it; of many errors the first."""
+    return _shortened(list(_tell_errors(found)), _SHOWN_ERRORS, "errors")
+
+
 def _tell_errors(found: Survey) -> Iterator[str]:
-    """Tell each error once, however many jobs ended with it."""
     jobs: dict[tuple[str, str], list[Unit]] = {}
     for (stage, place), log in found.logs.items():
         if log.error is not None:

@@ -17,7 +17,7 @@ from hypermix.files import write_text
 from hypermix.report.console import plain
 from hypermix.steps import aggregate
 from hypermix.steps.artefacts import AGGREGATE_INPUTS, AGGREGATE_OUTPUTS
-from hypermix.steps.missing import list_missing, tell_missing
+from hypermix.steps.missing import list_missing, tell_errors, tell_missing
 from hypermix.steps.survey import Survey, survey
 
 FOLDER = "partial"
@@ -102,8 +102,10 @@ def tell_failure(config: Config, command: str, most: int = MOST_RUNS) -> list[st
     )
     if done and failed and done <= most:
         return write_found(found).lines()
+    if not done:  # all is missing, which need not be listed
+        return list(map(plain, tell_errors(found)))
     lines = list(map(plain, tell_missing(found))) if failed else []
-    return [*lines, f"A report of the runs so far: {command}"] if done else lines
+    return [*lines, f"A report of the runs so far: {command}"]
 
 
 def word_command(files: Iterable[str | Path], overridden: bool = False) -> str:

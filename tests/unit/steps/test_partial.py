@@ -206,6 +206,14 @@ def test_large_studies_are_left_to_the_command(left: Leftover) -> None:
     assert not (left.results / "partial").exists()
 
 
+def test_where_no_run_is_done_the_errors_alone_are_told(left: Leftover) -> None:
+    key = left.chain.key("mix")
+    left.remove_augmentation(key)
+    left.fail("augment", key, "no answer")
+    left.remove((left.results / "evaluate").rglob("metrics.parquet"))
+    assert partial.tell_failure(left.config, COMMAND) == ["augment failed for toy 2s 11 mix 7: no answer"]
+
+
 def test_without_a_failed_job_nothing_is_made(left: Leftover) -> None:
     """Ctrl-C is no failure."""
     left.remove([left.chain.metrics(left.chain.key("mix"))])
