@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -70,8 +71,9 @@ def test_no_augmentation_has_no_rows(done: Chain) -> None:
     assert pd.isna(found["llm"])
 
 
-def test_real_rows_are_those_of_train_that_were_not_drawn(done: Chain) -> None:
-    chain = Chain(done.results, done.cache, merge(done.raw, {"augmenters": {"more": {"method": "real"}}}))
+def test_real_rows_are_those_of_train_that_were_not_drawn(done: Chain, tmp_path: Path) -> None:
+    results = Path(shutil.copytree(done.results, tmp_path / "results"))
+    chain = Chain(results, done.cache, merge(done.raw, {"augmenters": {"more": {"method": "real"}}}))
     key = {**done.key("none"), "augmenter": "more"}
     chain.augment(key)
     rows = synthetic(chain, key)
