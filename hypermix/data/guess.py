@@ -65,12 +65,14 @@ class _Column:
     Attributes:
         name: Its name.
         texts: Its cells that are texts; None if another kind of value stands there.
-        labels: Its values in the one form of labels; None if one is missing or is no label.
+        labels: Its values in the one form of labels, without empty ones; None if one can be no label.
+        has_gaps: Whether a label is missing.
     """
 
     name: str
     texts: Sequence[str] | None
     labels: Sequence[str] | None
+    has_gaps: bool
 
     @property
     def characters(self) -> float:
@@ -99,8 +101,8 @@ class _Column:
 def guess_text(split: RawSplit) -> str | None:
     """Return the column of a file that obviously holds the texts; None if there is no such.
 
-    It is the one that is called after texts (`TEXT_NAMES`), else the one whose texts are by far the longest. The first
-    rows decide, so that it is a function of the file alone.
+    It is the one that is called after texts (`TEXT_NAMES`), else the one whose texts are by far the longest; none if a
+    column of such a name holds something else. The first rows decide, so that it is a function of the file alone.
 
     Args:
         split: The file with all its columns.
@@ -111,8 +113,9 @@ def guess_text(split: RawSplit) -> str | None:
 def guess_columns(split: RawSplit, text: bool, label: bool) -> tuple[str | None, str | None]:
     """Return the columns of a file that obviously hold the texts and the labels.
 
-    The labels are in the one column that is called after labels (`LABEL_NAMES`), else in the only one with few
-    different values.
+    The labels are in the one column that is called after labels (`LABEL_NAMES`), even if some are missing: who reads
+    the rows tells that. Else they are in the only one with few different values; in none if a column that is called
+    after labels has too many of them.
 
     Args:
         split: The file with all its columns.
@@ -165,10 +168,9 @@ def _describe(name: str, parts: Sequence[pa.Array], schema: pa.Schema) -> _Colum
     cells = [read(value) for value in islice((value for part in parts for value in part.to_pylist()), _ROWS)]
     texts = [cell for cell in cells if isinstance(cell, str)]
     whole = all(isinstance(cell, str | None) for cell in cells)
-    labels = [_label(cell) for cell in cells]
-    return _Column(
-        name, texts if whole else None, None if None in labels else [label for label in labels if label is not None]
-    )
+    possible = all(isinstance(cell, str | int | float | None) for cell in cells)
+    labels = [label for cell in cells if possible and (label := canonical_label(cell)) is not None]
+    return _Column(name, texts if whole else None, labels if possible else None, has_gaps=len(labels) < len(cells))
 
 
 def _reader(metadata: Mapping[bytes, bytes]) -> Callable[[Any], Any]:
@@ -177,13 +179,11 @@ def _reader(metadata: Mapping[bytes, bytes]) -> Callable[[Any], Any]:
     return lambda value: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _label(cell: object) -> str | None:
-    return canonical_label(cell) if isinstance(cell, str | int | float) else None
-
-
 def _pick_text(columns: Sequence[_Column]) -> str | None:
     candidates = [column for column in columns if column.is_text]
     called = _called(candidates, TEXT_NAMES)
+    if not called and any(_words(column.name) in [[own] for own in TEXT_NAMES] for column in columns):
+        return None
     ranked = sorted(called or candidates, key=lambda column: -column.characters)
     if len(ranked) > 1 and ranked[0].characters < _LONGER * ranked[1].characters:
         return None
@@ -191,17 +191,19 @@ def _pick_text(columns: Sequence[_Column]) -> str | None:
 
 
 def _pick_label(columns: Sequence[_Column]) -> str | None:
-    called = _called([column for column in columns if column.is_label(_FEW)], LABEL_NAMES)
-    candidates = called or [column for column in columns if column.is_label(_VERY_FEW)]
+    candidates = _called([column for column in columns if column.is_label(_FEW)], LABEL_NAMES)
+    if not candidates and not _called(columns, LABEL_NAMES):
+        candidates = [column for column in columns if column.is_label(_VERY_FEW) and not column.has_gaps]
     return candidates[0].name if len(candidates) == 1 else None
 
 
 def _called(columns: Sequence[_Column], names: Sequence[str]) -> list[_Column]:
     """Return the columns with one of some names; where there is none, those with such a word in their name."""
-    words = {column.name: re.findall(r"[^\W_]+", _spaced(column.name).casefold()) for column in columns}
+    words = {column.name: _words(column.name) for column in columns}
     whole = [column for column in columns if words[column.name] in [[name] for name in names]]
     return whole or [column for column in columns if set(words[column.name]) & set(names)]
 
 
-def _spaced(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+def _words(name: str) -> list[str]:
+    """Return the words of a name: those of ``reviewText_2`` are review, text and 2."""
+    return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold())

@@ -107,22 +107,31 @@ def writing(path: Path, reading: Mapping[str, Any] = READING) -> Iterator[Write]
         What writes some rows. All have the columns of the first.
 
     Raises:
-        DataError: If the suffix names no format.
+        DataError: If the suffix names no format, the file cannot be written, or it cannot hold a text.
     """
     kind, compression = file_format(path, str(path), None)
     if kind == "parquet" and compression:
         raise DataError(f"{path}: Parquet is compressed inside; let its name end in .parquet alone")
-    with atomic(path) as temporary, ExitStack() as files:
-        if kind == "parquet":
-            yield _parquet(temporary, files)
-            return
-        sink = files.enter_context(pa.OSFile(str(temporary), "wb"))
-        stream = files.enter_context(pa.CompressedOutputStream(sink, compression)) if compression else sink
-        text = files.enter_context(io.TextIOWrapper(io.BufferedWriter(_Raw(stream)), encoding="utf-8", newline=""))
-        if kind == "jsonl":
-            yield lambda batch: text.writelines(_objects(batch))
-        else:
-            yield _delimited(text, reading.get("separator") or _SEPARATORS[kind])
+    try:
+        with atomic(path) as temporary, ExitStack() as files:
+            yield _open_writer(temporary, kind, compression, reading.get("separator"), files)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}; name another file") from error
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{path}: a text holds half of a surrogate pair, which is no character; mend it in the rows, or write JSONL"
+        ) from error
+
+
+def _open_writer(path: Path, kind: str, compression: str | None, separator: str | None, files: ExitStack) -> Write:
+    if kind == "parquet":
+        return _parquet(path, files)
+    sink = files.enter_context(pa.OSFile(str(path), "wb"))
+    stream = files.enter_context(pa.CompressedOutputStream(sink, compression)) if compression else sink
+    text = files.enter_context(io.TextIOWrapper(io.BufferedWriter(_Raw(stream)), encoding="utf-8", newline=""))
+    if kind == "jsonl":
+        return lambda batch: text.writelines(_objects(batch))
+    return _delimited(text, separator or _SEPARATORS[kind])
 
 
 class _Raw(io.RawIOBase):

@@ -79,10 +79,27 @@ def test_a_label_stands_in_two_rows_on_average(tmp_path: Path) -> None:
     assert guess_columns(open_whole(write(tmp_path, rows)), text=True, label=True) == ("text", None)
 
 
-def test_an_empty_label_is_no_label(tmp_path: Path) -> None:
+def test_an_empty_label_does_not_lead_elsewhere(tmp_path: Path) -> None:
+    """Who reads the rows tells which has no label; another column would be wrong without a word."""
     rows = [{**row, "Stars": "" if number == 3 else row["Stars"]} for number, row in enumerate(ROWS)]
 
-    assert guess_columns(open_whole(write(tmp_path, rows)), text=True, label=True) == ("Review Text", "hotel")
+    assert guess_columns(open_whole(write(tmp_path, rows)), text=True, label=True) == ("Review Text", "Stars")
+
+
+def test_a_name_that_does_not_fit_its_column_leaves_no_guess(tmp_path: Path) -> None:
+    """A review of one word, or a class a row: no other column is taken in their place."""
+    rows = [
+        {"review": f"bad{row['nights']}", "address": row["Review Text"], "rating": row["nights"], "hotel": row["hotel"]}
+        for row in ROWS
+    ]
+
+    assert guess_columns(open_whole(write(tmp_path, rows)), text=True, label=True) == (None, None)
+
+
+def test_a_column_with_gaps_is_no_label_without_a_name(tmp_path: Path) -> None:
+    rows = [{"q7": row["Review Text"], "q9": row["hotel"] if row["nights"] else ""} for row in ROWS]
+
+    assert guess_columns(open_whole(write(tmp_path, rows)), text=True, label=True) == ("q7", None)
 
 
 def test_the_order_of_columns_changes_nothing(tmp_path: Path) -> None:

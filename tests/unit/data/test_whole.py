@@ -131,3 +131,24 @@ def test_mistakes_of_jsonl_are_told(tmp_path: Path) -> None:
 def test_a_format_that_cannot_be_written_is_told(tmp_path: Path, name: str, told: str) -> None:
     with pytest.raises(DataError, match=told), writing(tmp_path / name):
         pass
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_half_a_character_is_told(tmp_path: Path, name: str) -> None:
+    """JSON can hold one, in a column that nobody reads."""
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"t": "a", "u": "\\ud83d"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="holds half of a surrogate pair"):
+        passed(source, tmp_path / name)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "file/out.csv", f"{'a' * 250}.csv"])
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").mkdir()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"t": "a"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"cannot be written: .*; name another file"):
+        passed(source, tmp_path / name)
