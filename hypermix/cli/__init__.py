@@ -7,7 +7,7 @@ import difflib
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hypermix", description="Companion of `snakemake --cores N`.")
     parser.add_argument("--version", action="version", version=f"hypermix {__version__}")
     files = argparse.ArgumentParser(add_help=False)
-    files.add_argument("files", nargs="*", type=Path, default=[CONFIG], metavar="FILE")
+    told = f"config files, later ones laid over earlier ones; {CONFIG} if none is named"
+    files.add_argument("files", nargs="*", type=Path, default=[CONFIG], metavar="FILE", help=told)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     config = commands.add_parser("config", help="check the config, or write the files that are made from its model")
     actions = config.add_subparsers(required=True, metavar="ACTION")
@@ -78,36 +79,32 @@ def _parser() -> argparse.ArgumentParser:
         help="write the commits of the hub datasets, as the results have them or the hub now, into the last file",
     )
     pin.set_defaults(command=_pin)
-    plan = commands.add_parser(
-        "plan", parents=[files], help="tell what the runs will ask of language models, and its price"
-    )
-    plan.add_argument("--export", action="store_true", help="count the rows of the model that is exported too")
-    plan.set_defaults(command=_plan)
-    status = commands.add_parser(
-        "status", parents=[files], help="tell how far a run is: done, running, failed, waiting; money and time"
-    )
-    status.add_argument("--json", action="store_true", help="write it for machines, with every job and file")
-    status.set_defaults(command=_status)
-    why = commands.add_parser(
-        "why", parents=[files], help="tell why each job would run: which setting, input or version changed"
-    )
-    why.add_argument("--json", action="store_true", help="write it for machines")
-    why.set_defaults(command=_why)
-    partial = commands.add_parser(
-        "partial", parents=[files], help="write the tables, the verdict and the report of the runs so far"
-    )
-    partial.set_defaults(command=_partial)
-    doctor = commands.add_parser(
-        "doctor", parents=[files], help="look at all that a run needs, and say what is to be done"
-    )
-    doctor.add_argument(
-        "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
-    )
-    doctor.set_defaults(command=_doctor)
+    _add_experiment(commands, files)
     add_predict(commands.add_parser("predict", help="write the rows of a file with the labels of an exported model"))
     _add_archive(commands, files)
     add_cache(commands.add_parser("cache", help="see to the stored answers of language models"))
     return parser
+
+
+def _add_experiment(commands: Subparsers, files: argparse.ArgumentParser) -> None:
+    """Add what tells of an experiment and changes nothing of it."""
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], told: str) -> argparse.ArgumentParser:
+        parser = commands.add_parser(name, parents=[files], help=told)
+        parser.set_defaults(command=command)
+        return parser
+
+    plan = add("plan", _plan, "tell what the runs will ask of language models, and its price")
+    plan.add_argument("--export", action="store_true", help="count the rows of the model that is exported too")
+    status = add("status", _status, "tell how far a run is: done, running, failed, waiting; money and time")
+    status.add_argument("--json", action="store_true", help="write it for machines, with every job and file")
+    why = add("why", _why, "tell why each job would run: which setting, input or version changed")
+    why.add_argument("--json", action="store_true", help="write it for machines")
+    add("partial", _partial, "write the tables, the verdict and the report of the runs so far")
+    doctor = add("doctor", _doctor, "look at all that a run needs, and say what is to be done")
+    doctor.add_argument(
+        "--again", action="store_true", help="ask endpoints anew what they take, one cheap request each"
+    )
 
 
 def _add_archive(commands: Subparsers, files: argparse.ArgumentParser) -> None:

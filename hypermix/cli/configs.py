@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hypermix.config.load import load_config, merge
 from hypermix.config.model import Config
 from hypermix.config.registry import REGISTRY_PATH, Registry, read_registry, read_yaml
+from hypermix.errors import ConfigError
 
 CONFIG = Path("config/config.yaml")
 """The config where none is named."""
@@ -19,8 +21,29 @@ def load(files: Iterable[Path]) -> Config:
 
     Args:
         files: Their paths.
+
+    Raises:
+        ConfigError: If the config is wrong.
     """
-    return load_config(merged(files), known_datasets())
+    paths = [*files]
+    try:
+        return load_config(merged(paths), known_datasets())
+    except ConfigError as error:
+        if not _is_overlay(paths):
+            raise
+        first = shlex.join(map(str, [CONFIG, *paths]))
+        raise ConfigError(f"{error}\nLaid over {CONFIG} it is fine, so name it first: {first}") from None
+
+
+def _is_overlay(files: Sequence[Path]) -> bool:
+    """Tell whether files that are no config are one if the default one stands before them."""
+    if not CONFIG.is_file() or any(path.samefile(CONFIG) for path in files):
+        return False
+    try:
+        load_config(merged([CONFIG, *files]), known_datasets())
+    except ConfigError:
+        return False
+    return True
 
 
 def merged(files: Iterable[Path]) -> dict[str, object]:

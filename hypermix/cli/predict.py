@@ -17,11 +17,13 @@ def add_predict(parser: argparse.ArgumentParser) -> None:
         parser: That of the command.
     """
     parser.epilog = (
-        "Where an error says to set separator, encoding, format or quoting, that is the option of this name."
+        "Where an error says to set separator, encoding, format, quoting or text, that is the option of this name."
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="the folder that snakemake export wrote")
     parser.add_argument("source", type=Path, metavar="IN", help="a CSV, TSV, JSONL or Parquet file (.gz, .zst)")
-    parser.add_argument("output", type=Path, metavar="OUT", help="where all columns of IN go, and two more")
+    parser.add_argument(
+        "output", type=Path, metavar="OUT", help="where all columns of IN go, and two more; an older file is replaced"
+    )
     parser.add_argument(
         "--text", action="append", default=[], metavar="COLUMN", help="a column with the texts; several are joined"
     )

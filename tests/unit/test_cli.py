@@ -54,6 +54,17 @@ def test_a_missing_file_is_told_with_its_key(config: Path, capsys: pytest.Captur
     assert "datasets.toy.train: rows.csv: no such file" in told
 
 
+def test_an_overlay_alone_is_told_what_belongs_before_it(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overlay = write(config.parent / "more.yaml", "augmenters: {duplicate: null}")
+    assert check(overlay) == 1
+    assert capsys.readouterr().err.endswith(f"name it first: config/config.yaml {overlay}\n")
+    assert check(config, overlay) == 0
+
+    write(overlay, "augmentors: {}")
+    assert check(overlay) == 1
+    assert "name it first" not in capsys.readouterr().err
+
+
 def test_good_config_is_counted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(config) == 0
     assert capsys.readouterr().out == "The config is fine: 4 runs.\n"
