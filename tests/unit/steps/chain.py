@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,10 @@ class Chain:
     def key(self, augmenter: str, data_seed: int = 11) -> Key:
         found = [key for key in self.runs if (key["augmenter"], key["data_seed"]) == (augmenter, data_seed)]
         return found[0]
+
+
+MakeChain = Callable[..., Chain]
+"""Makes an experiment, with parts of the config laid over those of a fixture."""
 
 
 def words(key: Key, names: Sequence[str]) -> dict[str, str]:

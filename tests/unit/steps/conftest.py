@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ import torch
 from hypermix.config.load import merge
 from tests.gguf import cache, gemma
 from tests.tiny import save_tiny_bert
-from tests.unit.steps.chain import Chain, toy_settings
+from tests.unit.steps.chain import Chain, MakeChain, toy_settings
+from tests.unit.steps.planned import make_asking, speaker
 
-__all__ = ["cache", "gemma"]
-
-MakeChain = Callable[..., Chain]
+__all__ = ["cache", "gemma", "make_asking", "speaker"]
 
 
 @pytest.fixture(scope="session", autouse=True)

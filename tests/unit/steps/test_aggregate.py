@@ -14,8 +14,7 @@ from hypermix.config.load import merge
 from hypermix.errors import ArtefactError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.steps.words import list_words, tell_word_problems
-from tests.unit.steps.chain import AUGMENTATION, Chain, Key
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import AUGMENTATION, Chain, Key, MakeChain
 
 TABLES = ("runs", "summary", "comparisons", "costs")
 

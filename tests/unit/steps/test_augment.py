@@ -32,8 +32,7 @@ from hypermix.steps.augment import _check_words, refuse_mixed
 from tests.gguf import CONTEXT
 from tests.loopback import completion
 from tests.unit.augment.playing import plan
-from tests.unit.steps.chain import Chain, Key
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import Chain, Key, MakeChain
 
 
 def synthetic(chain: Chain, key: Key) -> Any:

@@ -16,8 +16,7 @@ from hypermix.files import read_table
 from hypermix.steps.augment import open_work
 from hypermix.steps.embedding import embed_texts
 from tests.unit.augment.playing import plan
-from tests.unit.steps.chain import AUGMENTATION, Chain, Key, words
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import AUGMENTATION, Chain, Key, MakeChain, words
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "more-like-these.jinja"
 LLM = {"llm": "local", "max_tokens": 16, "attempts": 3, "temperature": 0.7, "multiplier": 0.5}

@@ -25,7 +25,7 @@ from hypermix.llm.store import RequestStore
 from hypermix.records import COMPLETIONS, Request
 from tests.unit.config.conftest import RAW
 from tests.unit.extending import write_metadata
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import MakeChain
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")

@@ -18,8 +18,7 @@ from hypermix.errors import TrainError
 from hypermix.files import read_provenance, read_table, write_table
 from hypermix.steps import train
 from tests.tiny import write_csv
-from tests.unit.steps.chain import RUN, Chain, words
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import RUN, Chain, MakeChain, words
 
 PROBE = {"method": "probe", "penalties": [10.0, 1.0, 0.1]}
 SETFIT = {"method": "setfit", "iterations": 2, "batch_size": 4, "max_length": 24}

@@ -13,8 +13,7 @@ from hypermix.errors import ArtefactError
 from hypermix.files import read_table
 from hypermix.steps import aggregate, partial
 from hypermix.steps.artefacts import AGGREGATE_INPUTS, AGGREGATE_OUTPUTS, list_units
-from tests.unit.steps.chain import Chain
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import Chain, MakeChain
 from tests.unit.steps.leftover import Leftover
 
 ERROR = "none of 8 answers can be used; <script>alert(1)</script> & \x1b[31mred"

@@ -24,8 +24,7 @@ from hypermix.files import read_provenance, read_table
 from hypermix.hashing import file_digest
 from hypermix.steps import prepare
 from tests.tiny import toy_rows, write_csv
-from tests.unit.steps.chain import SPLITS, Chain
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import SPLITS, Chain, MakeChain
 
 TABLES = (*SPLITS, "groups", "profile")
 TEXTS = {

@@ -17,8 +17,7 @@ from hypermix.packages import ENCODERS
 from hypermix.steps.rewriter import open_tools
 from tests.tiny import FILLING, GOOD
 from tests.tiny_rewrite import save_marian, save_masked_bert
-from tests.unit.steps.chain import Chain
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import Chain, MakeChain
 
 EMBEDDING = {"method": "eda", "synonyms": "embedding"}
 

@@ -18,8 +18,7 @@ from hypermix.files import read_provenance, read_table
 from hypermix.hashing import file_digest
 from hypermix.seeding import child_seed
 from hypermix.steps import subsample
-from tests.unit.steps.chain import DRAW, SPLITS, Chain, Key, words
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import DRAW, SPLITS, Chain, Key, MakeChain, words
 
 KEY: Key = {"dataset": "toy", "subsample": "2s", "data_seed": 11}
 ALL: dict[str, Any] = {"train": ["2s"], "validation": None, "test": None}

@@ -16,8 +16,7 @@ from hypermix.files import read_provenance, read_table, write_table
 from hypermix.hashing import file_digest
 from hypermix.steps import train
 from tests.tiny import write_csv
-from tests.unit.steps.chain import RUN, Chain, words
-from tests.unit.steps.conftest import MakeChain
+from tests.unit.steps.chain import RUN, Chain, MakeChain, words
 
 
 def predictions(chain: Chain, augmenter: str, data_seed: int = 11) -> pd.DataFrame:
