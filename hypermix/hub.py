@@ -21,6 +21,9 @@ UNWANTED = ("[!0-9]*/*", "consolidated*")
 Folders with a number are the parts of a sentence encoder: its pooling, such as ``1_Pooling``, is read by classifiers.
 """
 
+UNREACHED = "check network and proxy and run again, or bring HF_HOME here from a machine that has it"
+"""What to do if the hub cannot be reached."""
+
 _LOG = logging.getLogger(__name__)
 WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
@@ -164,7 +167,7 @@ def _worded(branch: str, error: BaseException) -> str:
             f"cannot be stored: {error.strerror}; see that the cache, which HF_HOME names, can be written and has room"
         )
     else:
-        told = "the hub cannot be reached, or the download broke off; check network and proxy and run again"
+        told = f"the hub cannot be reached, or the download broke off; {UNREACHED}"
     return told
 
 

@@ -37,7 +37,7 @@ def load(files: Iterable[Path]) -> Config:
 
 def _is_overlay(files: Sequence[Path]) -> bool:
     """Tell whether files that are no config are one if the default one stands before them."""
-    if not CONFIG.is_file() or any(path.samefile(CONFIG) for path in files):
+    if not CONFIG.is_file() or CONFIG.resolve() in [path.resolve() for path in files]:
         return False
     try:
         load_config(merged([CONFIG, *files]), known_datasets())

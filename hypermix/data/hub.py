@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from hypermix.data.raw import RawData, RawSplit
 from hypermix.data.rows import Columns, check_columns
 from hypermix.errors import DataError, accepted
+from hypermix.hub import UNREACHED
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder
@@ -356,7 +357,7 @@ def _silence(wanted: _Wanted, chain: Sequence[BaseException], builder: DatasetBu
     if any(isinstance(error, (httpx.ReadError, httpx.ProtocolError)) for error in chain):
         return _UnreachableError(f"{wanted.path}: the download stopped half-way", "run again")
     if any(isinstance(error, (httpx.TransportError, ConnectionError)) for error in chain):
-        return _UnreachableError(f"{wanted.path}: the hub cannot be reached", "check network and proxy and run again")
+        return _UnreachableError(f"{wanted.path}: the hub cannot be reached", UNREACHED)
     if builder is None and "LocalEntryNotFoundError" in str(chain[0]):
         # All that `datasets` leaves of such a failure.
         return _UnreachableError(f"{wanted.path}: the hub did not answer all requests", "run again")

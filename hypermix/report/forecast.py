@@ -12,7 +12,7 @@ from rich.text import Text
 from hypermix.report.console import Page, plain
 from hypermix.report.format import dollars
 
-SUBSAMPLE = "snakemake --cores 2 {target}--until subsample{files}"
+SUBSAMPLE = "snakemake --cores 2 {target}--until subsample"
 """The command that draws the rows on which a plan rests."""
 
 _THOUSAND, _MILLION = 1_000, 1_000_000
@@ -158,8 +158,8 @@ def forecast_text(forecast: Forecast, width: int) -> str:
             for block in _blocks(forecast.lines):
                 console.print(Text(block, overflow="fold"))
         console.print()
-    for sentence in _sentences(forecast):
-        console.print(Text(plain(sentence), overflow="fold"))
+    for sentence in _sentences(forecast, width):
+        console.print(Text("\n".join(map(plain, sentence.splitlines())), overflow="fold"))
     return page.text()
 
 
@@ -195,13 +195,13 @@ def _cells(line: Line) -> list[str]:
     return [line.augmenter, line.llm, _number(line.rows), _number(line.stored), *spans, _usd(line.usd)]
 
 
-def _sentences(forecast: Forecast) -> Iterator[str]:
+def _sentences(forecast: Forecast, width: int) -> Iterator[str]:
     if forecast.lines:
         yield _total(forecast.lines)
     if forecast.missing:
         yield (
-            f"{forecast.missing} of {forecast.draws} draws of rows are not there yet and not counted; make them with: "
-            f"{_command(forecast)}"
+            f"{forecast.missing} of {forecast.draws} draws of rows are not there yet and not counted; make them with:\n"
+            f"{_command(forecast, width)}"
         )
     yield from forecast.notes
     for name, model in forecast.models.items():
@@ -218,9 +218,13 @@ def _sentences(forecast: Forecast) -> Iterator[str]:
         )
 
 
-def _command(forecast: Forecast) -> str:
-    files = f" --configfile {shlex.join(forecast.files)}" if forecast.files else ""
-    return SUBSAMPLE.format(target="export " if forecast.export else "", files=files)
+def _command(forecast: Forecast, width: int) -> str:
+    """Word the command that draws rows; a long one is broken as a shell takes it, so that it can be copied."""
+    files = list(map(shlex.quote, forecast.files))
+    parts = [SUBSAMPLE.format(target="export " if forecast.export else "")]
+    parts += [f"--configfile {files[0]}", *files[1:]] if files else []
+    told = " ".join(parts)
+    return told if len(told) <= width else " \\\n".join(parts)
 
 
 def _total(lines: Sequence[Line]) -> str:

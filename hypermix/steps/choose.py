@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,12 @@ def read_choice(path: Path) -> dict[str, Any]:
     return choice
 
 
-def export_augmentation(config: Config) -> dict[str, Any]:
+def export_augmentation(config: Config, files: Sequence[str] = ()) -> dict[str, Any]:
     """Return the keys of the augmentation that an export needs, as far as that is known before it runs.
+
+    Args:
+        config: The config.
+        files: The config files that it comes from, for the command that is told; none for the default one.
 
     Raises:
         ArtefactError: If the choice is damaged.
@@ -77,8 +82,10 @@ def export_augmentation(config: Config) -> dict[str, Any]:
     choice = read_choice(path) if path.is_file() else {}
     if choice and _is_of(config, draw, choice):
         return {**draw, "augmenter": choice["augmenter"]}
+    laid = f" --configfile {shlex.join(files)}" if files else ""
     raise ConfigError(
         "export.augmenter: is null, and which augmenter is best is not known yet; name it, or run: snakemake choose"
+        f"{laid}"
     )
 
 

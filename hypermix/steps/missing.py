@@ -10,6 +10,9 @@ from hypermix.steps.artefacts import Unit
 from hypermix.steps.survey import Survey
 
 _CELL = ("dataset", "subsample", "augmenter", "classifier")
+BESIDE = "missing.json beside this file"
+"""What names all that a report lacks."""
+
 _SHOWN_CELLS = 12
 _SHOWN_SEEDS = 8
 _SHOWN_ERRORS = 5
@@ -30,11 +33,12 @@ def list_missing(found: Survey) -> list[dict[str, Any]]:
     return [_describe(found, unit) for unit in _missing(found)]
 
 
-def tell_missing(found: Survey) -> list[str]:
+def tell_missing(found: Survey, rest: str = BESIDE) -> list[str]:
     """Tell what a report of what is there lacks.
 
     Args:
         found: What is there.
+        rest: What names all where a list is cut.
 
     Returns:
         A sentence each: how many runs are there, the settings with missing runs, what failed and why, and which files
@@ -46,8 +50,8 @@ def tell_missing(found: Survey) -> list[str]:
     return [
         f"This report is partial: {count(len(runs) - len(missing))} of {count(len(runs))} runs are there, and all "
         "numbers are of these alone.",
-        *_shortened(list(_tell_cells(found, missing)), _SHOWN_CELLS, "settings with missing runs"),
-        *tell_errors(found),
+        *_shortened(list(_tell_cells(found, missing)), _SHOWN_CELLS, "settings with missing runs", rest),
+        *tell_errors(found, rest),
         *_tell_stale(found),
     ]
 
@@ -98,9 +102,14 @@ def _cell(unit: Unit) -> tuple[str, ...]:
     return tuple(str(unit.keys[name]) for name in _CELL)
 
 
-def tell_errors(found: Survey) -> list[str]:
-    """Tell each error once, however many jobs ended with it; of many errors the first."""
-    return _shortened(list(_tell_errors(found)), _SHOWN_ERRORS, "errors")
+def tell_errors(found: Survey, rest: str = BESIDE) -> list[str]:
+    """Tell each error once, however many jobs ended with it; of many errors the first.
+
+    Args:
+        found: What is there.
+        rest: What names the others.
+    """
+    return _shortened(list(_tell_errors(found)), _SHOWN_ERRORS, "errors", rest)
 
 
 def _tell_errors(found: Survey) -> Iterator[str]:
@@ -121,10 +130,7 @@ def _tell_stale(found: Survey) -> Iterator[str]:
         yield f"Left out, since they do not fit the config: {listed}{more}."
 
 
-def _shortened(sentences: list[str], most: int, what: str) -> list[str]:
+def _shortened(sentences: list[str], most: int, what: str, rest: str) -> list[str]:
     if len(sentences) <= most:
         return sentences
-    return [
-        *sentences[:most],
-        f"And {count(len(sentences) - most)} more {what}; missing.json beside this file names all.",
-    ]
+    return [*sentences[:most], f"And {count(len(sentences) - most)} more {what}; {rest} names all."]

@@ -25,6 +25,10 @@ MOST_RUNS = 1_000
 """So many runs are aggregated at the end of a failed run of the workflow without being asked for: seconds of work."""
 
 
+_STATUS = "`hypermix status --json` with the same files"
+"""What names all where no report is written."""
+
+
 @dataclass(frozen=True)
 class Partial:
     """What was written.
@@ -103,8 +107,8 @@ def tell_failure(config: Config, command: str, most: int = MOST_RUNS) -> list[st
     if done and failed and done <= most:
         return write_found(found).lines()
     if not done:  # all is missing, which need not be listed
-        return list(map(plain, tell_errors(found)))
-    lines = list(map(plain, tell_missing(found))) if failed else []
+        return list(map(plain, tell_errors(found, _STATUS)))
+    lines = list(map(plain, tell_missing(found, _STATUS))) if failed else []
     return [*lines, f"A report of the runs so far: {command}"]
 
 

@@ -92,7 +92,7 @@ class _Plan:
         self._draws: set[Path] = set()
 
     def tell(self) -> Forecast:
-        for key in _augmentations(self._config, self._export):
+        for key in _augmentations(self._config, self._export, self._files):
             self._count(key)
         models = {name: self._describe(name) for name in self._talkers}
         return Forecast(
@@ -211,9 +211,9 @@ class _Plan:
         )
 
 
-def _augmentations(config: Config, export: bool) -> list[dict[str, Any]]:
+def _augmentations(config: Config, export: bool, files: Sequence[str]) -> list[dict[str, Any]]:
     """List what asks a language model; runs that differ in the classifier share it."""
-    keys_of_all = [*experiment.runs(config), *([export_augmentation(config)] if export else [])]
+    keys_of_all = [*experiment.runs(config), *([export_augmentation(config, files)] if export else [])]
     asking = [key for key in keys_of_all if asked_llm(config.augmenters[str(key["augmenter"])])]
     keys = dict.fromkeys(tuple(key[part] for part in _AUGMENTATION) for key in asking)
     return [dict(zip(_AUGMENTATION, values, strict=True)) for values in keys]

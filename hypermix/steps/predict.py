@@ -66,13 +66,13 @@ class Predicted:
         """
         counted = ", ".join(f"{label}: {count}" for label, count in self.labels.most_common())
         columns = ", ".join(map(repr, self.columns))
-        told = [f"{output}: {self.rows} row{'s' * (self.rows != 1)}; {PREDICTED}: {counted}"]
+        told = [f"{output}: {_rows(self.rows)}; {PREDICTED}: {counted}"]
         if self.why == "guessed":
             told.append(f"The texts are taken from the column {columns} (guessed; name another with --text).")
         if self.empty:
-            told.append(f"{self.empty} of them have no text; what is predicted for them means nothing.")
+            told.append(f"{_rows(self.empty)} without a text; what is predicted there means nothing.")
         if self.cut:
-            told.append(f"{self.cut} of them are longer than the model reads, and were cut.")
+            told.append(f"{_rows(self.cut)} longer than the model reads, cut for it.")
         return list(map(plain, told))
 
 
@@ -123,6 +123,10 @@ def predict(
             if tell:
                 tell(done.rows)
     return done
+
+
+def _rows(number: int) -> str:
+    return f"{number} row{'s' * (number != 1)}"
 
 
 def _recorded_columns(model: Path) -> list[str]:

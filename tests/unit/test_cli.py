@@ -385,7 +385,7 @@ def test_plan_tells_what_is_not_there_yet(
     assert main(["plan", str(config), str(overlay)]) == 0
     told = capsys.readouterr().out
     assert "2 of 2 draws of rows are not there yet" in told
-    command = f"snakemake --cores 2 --until subsample --configfile {config} {overlay}"
+    command = f"snakemake --cores 2 --until subsample \\ --configfile {config} \\ {overlay}"
     assert "".join(command.split()) in "".join(told.split())
     assert "far: the config gives no price" in told
     assert max(map(len, told.splitlines())) <= 60

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from hypermix.config.augmenter_offline import local_models
+from hypermix.config.augmenters import AnyAugmenter
 from hypermix.config.check import SPLITS
 from hypermix.config.dataset import FileDataset, HubDataset, PackagedDataset, RegistryDataset
 from hypermix.config.model import Config
@@ -20,7 +21,7 @@ from hypermix.data.source import find_columns
 from hypermix.errors import DataError
 from hypermix.hub import commit_of
 from hypermix.names import is_url
-from hypermix.packages import ENCODERS, is_path, load_package, package_name
+from hypermix.packages import ENCODERS, has_wordnet, is_path, load_package, package_name
 from hypermix.report.checkup import Finding, read_error
 from hypermix.steps.doctor.reach import GATED, ask_hub
 
@@ -123,12 +124,24 @@ def check_helpers(config: Config, augmenters: Sequence[str]) -> list[Finding]:
         for key, model in local_models(chosen).items():
             revision = getattr(chosen, "revision" if key == "model" else f"{key}_revision", None)
             found.append(check_model(about, model, revision, ENCODERS))
+        found += _check_libraries(about, chosen)
         relabel = getattr(chosen, "relabel", None)
         if relabel is not None and relabel.by == "classifier":
             found.append(check_model(about, relabel.model, relabel.revision, ENCODERS))
         faults = find_faults(config.model_copy(update={"augmenters": {name: chosen}}))
         found += [Finding("to do", about, fault, "mend the template, or name another one") for fault in faults]
     return found
+
+
+def _check_libraries(about: str, augmenter: AnyAugmenter) -> list[Finding]:
+    """Tell what else an augmenter that rewrites rows here works with, if it is not installed."""
+    if augmenter.method == "eda" and augmenter.synonyms == "wordnet" and not has_wordnet(augmenter.lexicon):
+        todo = f"pip install '.[wordnet]' && python -m wn download {augmenter.lexicon}, or set synonyms: embedding"
+        return [Finding("to do", about, f"the wordnet {augmenter.lexicon} is not installed", todo)]
+    if augmenter.method == "backtranslate" and augmenter.by == "marian" and find_spec("sentencepiece") is None:
+        told = "sentencepiece, which translation models read texts with, is not installed"
+        return [Finding("to do", about, told, "pip install '.[translate]'")]
+    return []
 
 
 def check_model(about: str, model: str, revision: str | None, packages: Mapping[str, str]) -> Finding:

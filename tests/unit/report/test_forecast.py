@@ -81,7 +81,7 @@ def test_assumptions_are_told() -> None:
 def test_missing_draws_come_with_their_command() -> None:
     text = make(missing=2, draws=5)
     assert "2 of 5 draws of rows are not there yet and not counted; make them with: " in flat(text)
-    assert SUBSAMPLE.format(target="", files="") in text
+    assert SUBSAMPLE.format(target="") in text
     assert "until subsample" not in make(draws=5)
 
 
@@ -91,6 +91,7 @@ def test_command_names_the_config_files_and_notes_are_told() -> None:
 
     assert "--until subsample --configfile 'a b.yaml' c.yaml\n" in text
     assert "\nrt: is odd.\n" in text
+    assert " \\\n--configfile 'a b.yaml' \\\nc.yaml\n" in forecast_text(forecast, 60)
 
 
 def test_only_missing_draws_make_no_table() -> None:

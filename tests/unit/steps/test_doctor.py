@@ -497,6 +497,22 @@ def test_models_that_measure_and_rewrite(make: Make, tmp_path: Path) -> None:
     assert check_helpers(make(), ["none", "mix"]) == [Finding("ok", "quality", "package:minilm-l6 is installed")]
 
 
+def test_libraries_of_methods_that_rewrite(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "find_spec", lambda _name: None)
+    more = {
+        "words": {"method": "eda", "synonyms": "wordnet", "lexicon": "nowhere:1.0"},
+        "near": {"method": "eda", "synonyms": "embedding"},
+        "turns": {"method": "backtranslate", "forward": "./there", "back": "./there"},
+        "asks": {"method": "backtranslate", "by": "llm", "llm": "near"},
+    }
+    Path("there").mkdir()
+    found = [one for one in check_helpers(make(augmenters=more), [*more]) if one.level != "ok"]
+
+    assert [one.about for one in found] == ["augmenter words", "augmenter turns"]
+    assert "python -m wn download nowhere:1.0" in found[0].todo
+    assert "pip install '.[translate]'" in found[1].todo
+
+
 def test_packaged_dataset(make: Make) -> None:
     config = make(datasets={"rt": {"source": "packaged"}})
     assert check_dataset(config, "rt").level == "warning"

@@ -346,7 +346,7 @@ def test_command_tells_what_it_wrote(exported: Export, tmp_path: Path, capsys: p
 
     out = capsys.readouterr().out
     assert re.match(r".*out\.tsv\.gz: 4 rows; predicted: (negative|positive): \d", out)
-    assert "1 of them have no text; what is predicted for them means nothing." in out
+    assert "1 row without a text; what is predicted there means nothing." in out
 
 
 def test_card_says_that_the_hub_would_take_it(exported: Export) -> None:

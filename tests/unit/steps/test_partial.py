@@ -213,6 +213,17 @@ def test_where_no_run_is_done_the_errors_alone_are_told(left: Leftover) -> None:
     assert partial.tell_failure(left.config, COMMAND) == ["augment failed for toy 2s 11 mix 7: no answer"]
 
 
+def test_errors_beyond_the_first_are_named_where_they_can_be_read(left: Leftover) -> None:
+    """No report is written there, and so no missing.json."""
+    for number, key in enumerate([left.chain.key(name, seed) for name in ("none", "duplicate") for seed in (11, 12)]):
+        for stage in ("train", "augment"):
+            left.fail(stage, key, f"error {number} of {stage}")
+    left.remove(path for path in left.results.rglob("*.parquet") if "aggregate" not in path.parts)
+    told = partial.tell_failure(left.config, COMMAND)
+
+    assert told[-1] == "And 3 more errors; `hypermix status --json` with the same files names all."
+
+
 def test_without_a_failed_job_nothing_is_made(left: Leftover) -> None:
     """Ctrl-C is no failure."""
     left.remove([left.chain.metrics(left.chain.key("mix"))])

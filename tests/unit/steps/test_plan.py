@@ -264,6 +264,8 @@ def test_an_export_that_asks_nothing_adds_nothing(make_asking: MakeChain) -> Non
 def test_plan_of_an_unknown_export_is_refused(make_asking: MakeChain) -> None:
     with pytest.raises(ConfigError, match=r"export\.augmenter: is null"):
         forecast(make_asking().config, export=True)
+    with pytest.raises(ConfigError, match=r"run: snakemake choose --configfile 'a b\.yaml' c\.yaml$"):
+        forecast(make_asking().config, export=True, files=["a b.yaml", "c.yaml"])
 
 
 def test_plan_of_the_paper_tells_requests_as_soon_as_rows_are_drawn(make_asking: MakeChain, tmp_path: Path) -> None:
