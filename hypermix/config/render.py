@@ -105,7 +105,8 @@ A `group` that a given validation or test split shares with train is told and le
 **Columns.** `text` and `label` name them. Where you name none and the file with the train rows has no column `text` or
 `label`, the column is guessed if that is obvious: for texts one that is called text, review, sentence, comment or the
 like, else the one whose texts are by far the longest; for labels one that is called label, class, sentiment, stars or
-the like, else the only one with few different values. `hypermix plan`, the log and the report say what was guessed;
+the like, else the only one with few different values. Where a column of such a name holds something else, no other
+is taken for it. `hypermix plan`, the log and the report say what was guessed;
 where it is not obvious the error lists the columns. A column that you name is never replaced.
 
 **Files.** CSV and TSV have a header. Where fields are separated by semicolons, as in many exports, set `separator:
