@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import re
 import subprocess
@@ -28,6 +29,7 @@ KNOWN = {
     "pathspec": ("MPL-2.0", "copyleft of its own files alone; for checks"),
     "torch": ("BSD-3-Clause", "with parts under Apache-2.0, BSL-1.0 and MIT; its metadata differ by build"),
     "tqdm": ("MPL-2.0 AND MIT", "copyleft of its own files alone, which HyperMix does not change"),
+    "tzdata": ("Apache-2.0", "on Windows alone"),
 }
 """What metadata does not tell, or what must be said of it: the license and a note."""
 
@@ -54,8 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     told = write_page(installed())
     if not parser.parse_args(arguments).check:
         PAGE.write_text(told, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != told:
-        sys.stderr.write(f"{PAGE.relative_to(ROOT)} is out of step with what is installed; run: make licenses\n")
+    elif (found := PAGE.read_text(encoding="utf-8")) != told:
+        name = str(PAGE.relative_to(ROOT))
+        lines = found.splitlines(True), told.splitlines(True)
+        sys.stderr.writelines(difflib.unified_diff(*lines, name, "what is installed", n=0))
+        sys.stderr.write(f"{name} is out of step with what is installed; run: make licenses\n")
         return 1
     problems = list(find_problems(rows(PAGE.read_text(encoding="utf-8"))))
     sys.stderr.writelines(f"{problem}\n" for problem in problems)

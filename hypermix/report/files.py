@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hypermix.disk import writable
 from hypermix.files import write_bytes
 from hypermix.report.drawing import Drawing
 from hypermix.report.numbers import SHEETS
@@ -26,7 +27,7 @@ def write_files(gallery: Gallery, outputs: Mapping[str, Path]) -> None:
             written.
 
     Raises:
-        ArtefactError: If the verdict has an unknown outcome.
+        ArtefactError: If the verdict has an unknown outcome, or the disk is full or the folder not to be written.
     """
     for name in FIGURE_NAMES:
         if any(key.startswith(f"figure_{name}_") for key in outputs):
@@ -50,4 +51,6 @@ def _word(writer: Callable[[Sheet], str], sheet: Sheet) -> bytes:
 def _write(outputs: Mapping[str, Path], name: str, make: Callable[[], bytes]) -> None:
     """Write a file if it is named; a PDF that nobody wants is not drawn."""
     if name in outputs:
-        write_bytes(outputs[name], make())
+        content = make()
+        with writable(outputs[name]):
+            write_bytes(outputs[name], content)

@@ -45,7 +45,7 @@ def show(total: int | None, alone: bool, console: Console | None = None) -> Iter
         The bar; None where there is none.
     """
     console = console or Console(stderr=True)
-    if not alone or not console.is_terminal:
+    if not alone or not console.is_terminal or console.is_dumb_terminal:  # a dumb one cannot draw over a line
         yield None
         return
     columns = (TextColumn("step"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypermix.errors import ArtefactError
@@ -17,6 +17,8 @@ from hypermix.errors import ArtefactError
 _BLOCK = 1 << 20
 _ROWS = 1 << 12
 _PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_PARQUET = b"PAR1"
+_ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 
 
 class Guard:
@@ -27,7 +29,7 @@ class Guard:
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._spelled = [(where, text) for where, value in secrets.items() for text in _spell(value)]
+        self._spelled = [(where, spelled) for where, value in secrets.items() for spelled in _spell(value)]
 
     def check(self, name: str, content: Path | bytes) -> None:
         """Search one file.
@@ -41,70 +43,35 @@ class Guard:
         """
         if not self._spelled:
             return
-        if isinstance(content, bytes):
-            found = self._find([content])
-        elif name.endswith(".parquet"):
-            found = self._find_in_table(content)
-        else:
-            found = self._find(_blocks(content, self._overlap))
+        overlap = max(len(spelled) for _, spelled in self._spelled)
+        found = self._find([content] if isinstance(content, bytes) else _blocks(content, overlap))
         if found is not None:
             raise ArtefactError(
                 f"{name}: holds the key of {found}, so that nothing was written; take it out of this file, and give "
                 "the key out no more if it was shown to others"
             )
 
-    @property
-    def _overlap(self) -> int:
-        return max(len(text.encode()) for _, text in self._spelled)
-
-    def _find(self, blocks: Sequence[bytes] | Iterator[bytes]) -> str | None:
-        for block in blocks:
-            for where, text in self._spelled:
-                if text.encode() in block:
-                    return where
-        return None
-
-    def _find_in_table(self, path: Path) -> str | None:
-        """Search what the compression of a Parquet file hides: its metadata and all columns of texts."""
-        with pq.ParquetFile(path) as file:
-            found = self._find([str(file.schema_arrow.metadata).encode(), *_metadata(file)])
-            if found is not None:
-                return found
-            for batch in file.iter_batches(batch_size=_ROWS):
-                for column in batch.columns:
-                    texts = _texts(column)
-                    for where, text in self._spelled if texts is not None else ():
-                        if pc.any(pc.match_substring(texts, text)).as_py():
-                            return where
-        return None
+    def _find(self, blocks: Iterable[bytes]) -> str | None:
+        return next((where for block in blocks for where, spelled in self._spelled if spelled in block), None)
 
 
-def _metadata(file: pq.ParquetFile) -> Iterator[bytes]:
-    for name, value in (file.metadata.metadata or {}).items():
-        if name != b"ARROW:schema":
-            yield value
-
-
-def _texts(column: Any) -> Any:
-    """Return the texts of a column, those in lists too; None if it has none."""
-    while pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column = column.flatten()
-    return column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else None
-
-
-def _spell(value: str) -> list[str]:
-    return list(dict.fromkeys([value, quote(value, safe=""), json.dumps(value)[1:-1], value.replace("/", "\\/")]))
+def _spell(value: str) -> list[bytes]:
+    texts = (value, quote(value, safe=""), json.dumps(value)[1:-1], value.replace("/", "\\/"))
+    return list(dict.fromkeys(text.encode(encoding) for text in texts for encoding in _ENCODINGS))
 
 
 def _blocks(path: Path, overlap: int) -> Iterator[bytes]:
-    """Yield a file in blocks that overlap, and what its compression hides."""
+    """Yield a file in blocks that overlap, and what its compression and that of Parquet hide."""
     yield from _overlapping(path.open("rb"), overlap)
     packed = _PACKED.get(path.suffix.lower())
-    if packed is not None:
-        try:
-            yield from _overlapping(pa.input_stream(str(path), compression=packed), overlap)
-        except OSError:  # it is named like one alone
-            return
+    with suppress(OSError, pa.ArrowException):  # it is only named like one, or begins like one
+        if packed is not None:
+            yield from _overlapping(_unpacked(path, packed), overlap)
+        yield from _tables(path, packed)
+
+
+def _unpacked(path: Path, packed: str | None) -> Any:
+    return pa.input_stream(str(path), compression=packed)
 
 
 def _overlapping(stream: IO[bytes], overlap: int) -> Iterator[bytes]:
@@ -113,3 +80,17 @@ def _overlapping(stream: IO[bytes], overlap: int) -> Iterator[bytes]:
         while block := stream.read(_BLOCK):
             yield kept + block
             kept = (kept + block)[-overlap:]
+
+
+def _tables(path: Path, packed: str | None) -> Iterator[bytes]:
+    """Yield the rows of a Parquet file as Arrow sends them: all columns of any type, and nothing is compressed."""
+    with _unpacked(path, packed) as stream:
+        if stream.read(len(_PARQUET)) != _PARQUET:
+            return
+        source = pa.BufferReader(_PARQUET + stream.read()) if packed else path
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(batch_size=_ROWS):
+            sent = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sent, batch.schema) as writer:
+                writer.write_batch(batch)
+            yield sent.getvalue().to_pybytes()

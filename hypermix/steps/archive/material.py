@@ -13,6 +13,7 @@ from hypermix.config.augmenter_llm import Custom
 from hypermix.config.augmenter_offline import local_models
 from hypermix.config.check import SPLITS
 from hypermix.config.dataset import FileDataset, HubDataset, PackagedDataset, RegistryDataset
+from hypermix.config.encoder import CustomClassifier
 from hypermix.config.model import Config
 from hypermix.config.model_files import encoder_files
 from hypermix.config.registry import Registry, data_license
@@ -25,9 +26,11 @@ from hypermix.hashing import file_digest
 from hypermix.hub import commit_of, find_model
 from hypermix.names import is_url
 from hypermix.packages import PREFIX, SHA256
-from hypermix.plugins import plugin_version
+from hypermix.plugins import Kind, plugin_version
 from hypermix.steps.archive.zipped import is_safe
 from hypermix.steps.artefacts import STAGES
+
+_LEFT_OUT = "it was left out"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Wish:
 
     Attributes:
         with_data: Datasets of others whose rows go in.
-        without_data: Own datasets whose rows stay here.
+        without_data: Datasets whose rows stay here.
         most_bytes: The largest file of one's own that goes in.
     """
 
@@ -90,7 +93,7 @@ def collect(config: Config, registry: Registry, wish: Wish) -> Material:
         _add_file(found, where, path, wish)
     for model in _models(config, used):
         _add_model(found, model, wish)
-    _need_packages(found, config, used["augmenter"])
+    _need_packages(found, config, used)
     return found
 
 
@@ -111,6 +114,8 @@ def _add_dataset(found: Material, config: Config, registry: Registry, name: str,
                 _add_split(found, config, name, f"{where}.{split}", path, wish)
     elif not used:
         return
+    elif isinstance(dataset, PackagedDataset) and name in wish.without_data:
+        found.need(where, dataset.name, _LEFT_OUT)
     elif isinstance(dataset, PackagedDataset):
         _add_cached(found, where, cached_sdist(_downloads(config)))
     elif name in wish.with_data:
@@ -122,7 +127,7 @@ def _add_dataset(found: Material, config: Config, registry: Registry, name: str,
 def _add_split(found: Material, config: Config, name: str, where: str, path: str, wish: Wish) -> None:
     if not is_url(path):
         if name in wish.without_data:
-            found.need(where, path, "its owner left it out", sha256=file_digest(Path(path)))
+            found.need(where, path, _LEFT_OUT, sha256=file_digest(Path(path)))
         else:
             _add_file(found, where, path, wish)
         return
@@ -221,16 +226,21 @@ def _add_model(found: Material, model: _Model, wish: Wish) -> None:
         found.need(model.where, f"{model.name} of the hub", "models are large", commit=commit)
 
 
-def _need_packages(found: Material, config: Config, used: Collection[str]) -> None:
+def _need_packages(found: Material, config: Config, used: Mapping[str, Collection[str]]) -> None:
     for name, augmenter in config.augmenters.items():
-        if name not in used:
+        if name not in used["augmenter"]:
             continue
         if isinstance(augmenter, Custom):
-            found.need(
-                f"augmenters.{name}", augmenter.name, "another package has it", version=plugin_version(augmenter.name)
-            )
+            _need_plugin(found, f"augmenters.{name}", augmenter.name, "augmenter")
         elif getattr(augmenter, "synonyms", None) == "wordnet":
             found.need(f"augmenters.{name}", str(getattr(augmenter, "lexicon", "")), "the library wn downloads it")
+    for name, classifier in config.classifiers.items():
+        if name in used["classifier"] and isinstance(classifier, CustomClassifier):
+            _need_plugin(found, f"classifiers.{name}", classifier.name, "classifier")
+
+
+def _need_plugin(found: Material, where: str, name: str, kind: Kind) -> None:
+    found.need(where, name, "another package has it", version=plugin_version(name, kind))
 
 
 def _commit(model: str, revision: str | None) -> str | None:

@@ -15,6 +15,9 @@ _LIBRARY_SUFFIXES = (".css", ".j2", ".jinja", ".js", ".py")
 _RUN_SUFFIXES = (".pth", ".py", ".pyc", ".smk", ".so", ".sh")
 """What is run by being there, wherever it lies."""
 
+_RUN_NAMES = ("gnumakefile", *(name.lower() for name in _FILES))
+"""The same, by names in small letters: make takes a GNUmakefile first, and some systems tell no capitals."""
+
 
 def program_files() -> dict[str, Path]:
     """Return the files of the running version by their places in the project, the registry of datasets among them.
@@ -22,29 +25,45 @@ def program_files() -> dict[str, Path]:
     Raises:
         ArtefactError: If the workflow is neither in the working folder nor beside the library.
     """
-    root, library = _find_root(), Path(hypermix.__file__).parent
-    found = [root / name for name in (*_FILES, str(REGISTRY_PATH))]
-    found += [path for folder in _FOLDERS for path in (root / folder).rglob("*")]
-    named = {path.relative_to(root).as_posix(): path for path in found if path.is_file() and not _is_hidden(path, root)}
-    own = [path for path in library.rglob("*") if path.suffix in _LIBRARY_SUFFIXES and not _is_hidden(path, library)]
-    return {**named, **{f"{LIBRARY}/{path.relative_to(library).as_posix()}": path for path in own}}
+    workflow = _workflow_files()
+    if not workflow:
+        raise ArtefactError(
+            "the workflow of HyperMix (Snakefile, workflow/) is neither in this folder nor beside the library; run "
+            "this command in the folder of the checkout that the study was made with"
+        )
+    return {**workflow, **_library_files()}
+
+
+def known_files() -> dict[str, Path]:
+    """Return those of them that are here: the library may be installed without the workflow."""
+    return {**_workflow_files(), **_library_files()}
 
 
 def is_program(name: str) -> bool:
-    """Tell whether a member of an archive is run, or tells what is run or installed."""
-    path = PurePosixPath(name)
-    return path.parts[0] in (*_FOLDERS, LIBRARY) or name in _FILES or path.suffix in _RUN_SUFFIXES
+    """Tell whether a member of an archive is run, or tells what is run or installed; hidden files may."""
+    path = PurePosixPath(name.lower())
+    hidden = any(part.startswith(".") for part in path.parts)
+    named = path.parts[0] in (*_FOLDERS, LIBRARY) or str(path) in _RUN_NAMES
+    return hidden or named or path.suffix in _RUN_SUFFIXES
 
 
-def _find_root() -> Path:
-    candidates = (Path.cwd(), Path(hypermix.__file__).parents[1])
-    for root in candidates:
+def _workflow_files() -> dict[str, Path]:
+    for root in (Path.cwd(), Path(hypermix.__file__).parents[1]):
         if (root / "Snakefile").is_file() and (root / "workflow" / "rules" / "common.smk").is_file():
-            return root
-    raise ArtefactError(
-        "the workflow of HyperMix (Snakefile, workflow/) is neither in this folder nor beside the library; run this "
-        "command in the folder of the checkout that the study was made with"
-    )
+            found = [root / name for name in (*_FILES, str(REGISTRY_PATH))]
+            found += [path for folder in _FOLDERS for path in (root / folder).rglob("*")]
+            return {_place(path, root): path for path in found if path.is_file() and not _is_hidden(path, root)}
+    return {}
+
+
+def _library_files() -> dict[str, Path]:
+    root = Path(hypermix.__file__).parent
+    found = (path for path in root.rglob("*") if path.suffix in _LIBRARY_SUFFIXES and not _is_hidden(path, root))
+    return {f"{LIBRARY}/{_place(path, root)}": path for path in found}
+
+
+def _place(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
 
 
 def _is_hidden(path: Path, root: Path) -> bool:

@@ -15,7 +15,7 @@ from hypermix.llm.archive import import_store
 from hypermix.llm.store import RequestStore
 from hypermix.report.console import plain
 from hypermix.steps.archive.page import tell_need
-from hypermix.steps.archive.source import is_program, program_files
+from hypermix.steps.archive.source import is_program, known_files
 from hypermix.steps.archive.write import ANSWERS, STUDY, compared
 from hypermix.steps.archive.zipped import MOST_BYTES, Archive, open_archive
 
@@ -55,8 +55,9 @@ def unpack(source: Path, folder: Path, most_bytes: int = MOST_BYTES) -> Unpacked
         ArtefactError: If the folder holds something, or the archive is damaged, holds what no archive does, or is too
             large; then nothing is left of it.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtefactError(f"{folder}: is not empty; name a folder that is not there yet")
+    # A working folder cannot be taken the place of.
+    if not folder.name or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise ArtefactError(f"{folder}: is not empty, or the working folder; name a folder that is not there yet")
     with open_archive(source, most_bytes) as archive:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
@@ -117,13 +118,13 @@ def _notices(archive: Archive) -> list[str]:
     made = str(archive.manifest.get("hypermix"))[:40]
     if made != __version__:
         told.append(f"It was made with HyperMix {plain(made)}, and this is {__version__}: results may differ.")
-    own = {name: file_digest(path) for name, path in program_files().items()}
+    own = {name: file_digest(path) for name, path in known_files().items()}
     other = sorted(name for name, entry in archive.files.items() if is_program(name) and own.get(name) != entry.sha256)
     if other:
         shown = ", ".join(plain(name) for name in other[:_SHOWN]) + (", ..." if len(other) > _SHOWN else "")
         told.append(
-            f"{len(other)} of its program's files are not those of this HyperMix ({shown}): snakemake would run them, "
-            "so look at them first."
+            f"{len(other)} of its program's files are not those of this HyperMix ({shown}): snakemake, make or a tool "
+            "that you use in this folder may run them, so look at them first."
         )
     needed = archive.manifest.get("needed")
     listed = [one for one in needed if _is_need(one)] if isinstance(needed, list) else []

@@ -84,7 +84,7 @@ def write(raw: Mapping[str, Any], config: Config, registry: Registry, target: Pa
     _check_finished(config)
     material = collect(config, registry, wish)
     keys = find_answers(config)
-    manifest = {**_describe(config), "answers": len(keys), "needed": material.needed}
+    manifest = {**describe(config), "answers": len(keys), "needed": material.needed}
     with tempfile.TemporaryDirectory() as folder:
         made: dict[str, Path | bytes] = {
             CONFIG: yaml.safe_dump(_clean(raw), sort_keys=False, allow_unicode=True).encode(),
@@ -94,7 +94,7 @@ def write(raw: Mapping[str, Any], config: Config, registry: Registry, target: Pa
             made[ANSWERS] = Path(folder, ANSWERS)
             export_store(RequestStore(Path(config.cache) / "requests"), Path(folder, ANSWERS), keys)
         members = _join(program_files(), made, _results(config), material.files)
-        guard = Guard(known_secrets(_key_files(config)))
+        guard = Guard(_secrets(config))
         for name, content in members.items():
             guard.check(name, content)
         size = write_archive(target, members, manifest)
@@ -116,8 +116,11 @@ def _check_finished(config: Config) -> None:
         )
 
 
-def _describe(config: Config) -> dict[str, Any]:
-    packages = {found.metadata["Name"]: found.version for found in metadata.distributions()}
+def describe(config: Config) -> dict[str, Any]:
+    """Describe what makes a study beside its files: versions, machine and seeds."""
+    installed = [found.metadata for found in metadata.distributions()]
+    # The first of a name is the one that is imported; what a broken installation leaves has no name.
+    packages = {one["Name"]: one["Version"] for one in reversed(installed) if "Name" in one}
     return {
         "hypermix": __version__,
         "python": platform.python_version(),
@@ -141,9 +144,10 @@ def _results(config: Config) -> dict[str, Path]:
     return {f"{STUDY}/{path}": folder / path for path in AGGREGATE_OUTPUTS.values()}
 
 
-def _key_files(config: Config) -> list[Path]:
-    named = [llm.key.file for llm in config.llms.values() if isinstance(llm, HostedLlm) and llm.key is not None]
-    return [Path(KEY_FILE), *(Path(path) for path in named if path is not None)]
+def _secrets(config: Config) -> dict[str, str]:
+    places = [llm.key for llm in config.llms.values() if isinstance(llm, HostedLlm) and llm.key is not None]
+    files = [Path(KEY_FILE), *(Path(place.file) for place in places if place.file is not None)]
+    return known_secrets(files, {place.env for place in places if place.env is not None})
 
 
 def _join(*parts: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]:

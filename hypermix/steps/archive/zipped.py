@@ -20,7 +20,7 @@ from typing import Any
 
 from hypermix.errors import ArtefactError
 from hypermix.files import atomic
-from hypermix.hashing import file_digest
+from hypermix.hashing import bytes_digest, file_digest
 
 MANIFEST = "archive.json"
 FORMAT = 1
@@ -64,11 +64,11 @@ def write_archive(target: Path, members: Members, manifest: Mapping[str, Any]) -
     Raises:
         ArtefactError: If it cannot be written.
     """
-    told = {name: _measure(content) for name, content in sorted(members.items())}
-    listed = {name: {"bytes": entry.size, "sha256": entry.sha256} for name, entry in told.items()}
-    text = json.dumps({"format": FORMAT, **manifest, "files": listed}, indent=2, ensure_ascii=False, sort_keys=True)
-    whole = {**members, MANIFEST: f"{text}\n".encode()}
     try:
+        listed = {name: _measure(content) for name, content in members.items()}
+        told = {"format": FORMAT, **manifest, "files": listed}
+        text = json.dumps(told, indent=2, ensure_ascii=False, sort_keys=True)
+        whole = {**members, MANIFEST: f"{text}\n".encode()}
         with atomic(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
             for name in sorted(whole):
                 _add(file, name, whole[name])
@@ -79,10 +79,13 @@ def write_archive(target: Path, members: Members, manifest: Mapping[str, Any]) -
         ) from error
 
 
-def _measure(content: Path | bytes) -> Entry:
-    if isinstance(content, bytes):
-        return Entry(len(content), hashlib.sha256(content).hexdigest())
-    return Entry(content.stat().st_size, file_digest(content))
+def _measure(content: Path | bytes) -> dict[str, Any]:
+    sha256 = bytes_digest(content) if isinstance(content, bytes) else file_digest(content)
+    return {"bytes": _size(content), "sha256": sha256}
+
+
+def _size(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 
 def _add(file: zipfile.ZipFile, name: str, content: Path | bytes) -> None:
@@ -90,8 +93,8 @@ def _add(file: zipfile.ZipFile, name: str, content: Path | bytes) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = _RIGHTS << 16
     info.create_system = _UNIX
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    with file.open(info, "w", force_zip64=size >= zipfile.ZIP64_LIMIT) as member:
+    info.file_size = _size(content)  # tells whether the sizes need the longer form
+    with file.open(info, "w") as member:
         if isinstance(content, bytes):
             member.write(content)
             return
@@ -148,14 +151,14 @@ class Archive:
             raise self.error(f"holds {len(infos)} files, where at most {MOST_FILES} may stand")
         found: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
-            if not is_safe(info.orig_filename) or info.filename in found:
-                raise self.error(
-                    f"holds {info.orig_filename[:80]!r}, which is no place in a folder or stands there twice"
-                )
+            # The name as it stands there: an extra field may put another into `filename`, in newer versions of Python.
+            name = info.orig_filename
+            if not is_safe(name) or name in found:
+                raise self.error(f"holds {name[:80]!r}, which is no place in a folder or stands there twice")
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG) or info.flag_bits & 1 or info.compress_type not in _PACKINGS:
-                raise self.error(f"{info.filename!r} is a link, encrypted or packed in another way")
-            found[info.filename] = info
+                raise self.error(f"{name!r} is a link, encrypted or packed in another way")
+            found[name] = info
         total = sum(info.file_size for info in infos)
         if total > most_bytes:
             raise ArtefactError(

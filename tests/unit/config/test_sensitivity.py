@@ -399,24 +399,20 @@ def test_the_text_of_a_template_counts_and_not_its_name(surroundings: Path) -> N
     assert augment_slice(with_template("another.jinja"), OTHER, IT) != told
 
 
-def test_another_release_of_a_package_changes_its_augmenters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    custom = {"augmenters": {IT: {"method": "custom", "name": "hello"}}}
+@pytest.mark.parametrize(
+    ("section", "changed"),
+    [("augmenters", {("augment", OTHER, IT)}), ("classifiers", {("train", IT), ("fit", IT)})],
+)
+def test_another_release_of_a_package_changes_what_it_adds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, changed: set[tuple[str, ...]]
+) -> None:
+    custom = {section: {IT: {"method": "custom", "name": "hello"}}}
     before = slices(load(custom))
     install(tmp_path / "newer", "hello_sensitive", "1.3")
     monkeypatch.syspath_prepend(tmp_path / "newer")
 
     after = slices(load(custom))
-    assert {job for job in before if before[job] != after[job]} == {("augment", OTHER, IT)}
-
-
-def test_another_release_of_a_package_changes_its_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    custom = {"classifiers": {IT: {"method": "custom", "name": "hello"}}}
-    before = slices(load(custom))
-    install(tmp_path / "newer", "hello_sensitive", "1.3")
-    monkeypatch.syspath_prepend(tmp_path / "newer")
-
-    after = slices(load(custom))
-    assert {job for job in before if before[job] != after[job]} == {("train", IT), ("fit", IT)}
+    assert {job for job in before if before[job] != after[job]} == changed
 
 
 def test_the_order_of_lists_that_have_none_changes_no_slice() -> None:

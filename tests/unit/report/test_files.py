@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hypermix.errors import ArtefactError
 from hypermix.report.data import ReportData
 from hypermix.report.files import write_files
 from hypermix.report.numbers import SHEETS
@@ -43,6 +45,17 @@ def test_all_files_are_written(files: dict[str, bytes]) -> None:
 
 def test_the_same_bytes_come_again(files: dict[str, bytes], tmp_path: Path) -> None:
     assert written(make_report(runs=make_runs(subsamples=["8s", "16s"])), tmp_path) == files
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # a limit of the process, where no small disk is
+    try:
+        with pytest.raises(ArtefactError, match=r"\.csv cannot be written: File too large; make room there"):
+            written(make_report(), tmp_path, f"table_{TABLE_NAMES[0]}_csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("name", FIGURE_NAMES)

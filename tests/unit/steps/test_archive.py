@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from hypermix.llm.secret import known_secrets
 from hypermix.steps.archive.guard import Guard
 from hypermix.steps.archive.material import Material, Wish, collect
 from hypermix.steps.archive.source import is_program, program_files
+from hypermix.steps.archive.write import describe
+from tests.unit.extending import install
 
 SECRET = 'sk-planted/"Zq81-7Xk'
 URL = "https://example.org/rows.csv"
@@ -68,9 +71,24 @@ def test_large_files_are_named(folder: Path) -> None:
 def test_own_rows_can_be_left_out(folder: Path) -> None:
     found = find(Wish(without_data=["mine"]))
     assert not [name for name in found.files if name.startswith("data/")]
-    assert [one["why"] for one in found.needed if one["for"] == "datasets.mine.train"] == ["its owner left it out"]
+    assert [one["why"] for one in found.needed if one["for"] == "datasets.mine.train"] == ["it was left out"]
     with pytest.raises(ConfigError, match="--without-data min: is no key of datasets; did you mean 'mine'"):
         find(Wish(without_data=["min"]))
+
+
+def test_what_a_package_brings_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(folder / "site", "hello_archived")
+    monkeypatch.syspath_prepend(folder / "site")
+    custom = {"method": "custom", "name": "hello"}
+    found = find(
+        Wish(without_data=["rt"]),
+        datasets={"mine": None, "rt": {"source": "packaged"}},
+        augmenters={"other": {**custom, "settings": {"rows": 2}}},
+        classifiers={"tiny": None, "theirs": custom},
+    )
+    needs = {one["for"]: one for one in found.needed}
+    assert needs["datasets.rt"]["why"] == "it was left out"
+    assert {needs[where]["version"] for where in ("augmenters.other", "classifiers.theirs")} == {"hello-rows 1.2"}
 
 
 def test_rows_of_others_go_in_when_asked(folder: Path) -> None:
@@ -124,19 +142,30 @@ def place_secret(how: str, path: Path) -> Path:
         path.write_bytes(gzip.compress(f"{noise}{SECRET}".encode()))
     elif how == "far":
         path.write_bytes(b"x" * ((1 << 20) - 7) + SECRET.encode())
+    elif how == "utf-16":
+        path.write_bytes(f"text,label\n{SECRET}".encode("utf-16"))
     elif how == "json":
         path.write_text(f'{{"a": "{SECRET.replace(chr(34), chr(92) + chr(34))}"}}', encoding="utf-8")
     else:
-        path = path.with_suffix(".parquet")
-        columns = {"column": [*noise, f"a {SECRET}"], "list": [[text] for text in [*noise, SECRET]]}
+        path = path.with_suffix(".PARQUET")
+        texts = [*noise, f"a {SECRET}"]
+        columns = {
+            "column": pa.array(texts),
+            "category": pa.array(texts).dictionary_encode(),
+            "bytes": pa.array([text.encode() for text in texts]),
+            "nested": pa.array([{"list": [text]} for text in texts]),
+        }
         metadata = {b"told": SECRET.encode() if how == "metadata" else b""}
-        texts = pa.table({"text": columns.get(how, noise)}).replace_schema_metadata(metadata)
-        pq.write_table(texts, path, compression="zstd", write_statistics=False)
+        table = pa.table({"text": columns.get(how, pa.array(noise))}).replace_schema_metadata(metadata)
+        pq.write_table(table, path, compression="zstd", write_statistics=False)
         assert how == "metadata" or SECRET.encode() not in path.read_bytes()  # its compression hides it
+        if how == "column":  # Parquet may be packed once more
+            path = Path(f"{path}.gz")
+            path.write_bytes(gzip.compress(path.with_suffix("").read_bytes()))
     return path
 
 
-@pytest.mark.parametrize("how", ["gzip", "far", "json", "column", "list", "metadata"])
+@pytest.mark.parametrize("how", ["gzip", "far", "json", "utf-16", "column", "category", "bytes", "nested", "metadata"])
 def test_a_key_in_a_file_is_found_and_not_shown(tmp_path: Path, how: str) -> None:
     path = place_secret(how, tmp_path / "rows.csv")
     with pytest.raises(ArtefactError, match="holds the key of the variable MY_KEY") as caught:
@@ -145,12 +174,32 @@ def test_a_key_in_a_file_is_found_and_not_shown(tmp_path: Path, how: str) -> Non
     Guard({"the variable MY_KEY": "another-long-key"}).check(path.name, path)
 
 
+def test_what_is_only_named_like_a_packed_file_is_searched(tmp_path: Path) -> None:
+    for name in ("rows.csv.gz", "rows.parquet"):
+        (tmp_path / name).write_bytes(b"PAR1, and nothing of it")
+        Guard({"the variable MY_KEY": SECRET}).check(name, tmp_path / name)
+        (tmp_path / name).write_bytes(b"PAR1 " + SECRET.encode())
+        with pytest.raises(ArtefactError, match="holds the key"):
+            Guard({"the variable MY_KEY": SECRET}).check(name, tmp_path / name)
+
+
 def test_keys_of_this_machine_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", SECRET)
     monkeypatch.setenv("OTHER_TOKEN", "short")
     monkeypatch.setenv("PLAIN", "nothing-to-hide-here")
-    (tmp_path / "my.key").write_text("from-a-file-0123\nsecond line of it\n", encoding="utf-8")
-    found = known_secrets([tmp_path / "my.key", tmp_path / "none"])
+    monkeypatch.setenv("MY_LOGIN", "named-in-the-config")
+    (tmp_path / "my.key").write_text("\n from-a-file-0123\nsecond line of it\n", encoding="utf-8")
+    found = known_secrets([tmp_path / "my.key", tmp_path / "none"], {"MY_LOGIN"})
+    assert found["the variable MY_LOGIN"] == "named-in-the-config"
     assert found["the variable SOME_API_KEY"] == SECRET
     assert found[f"the file {tmp_path / 'my.key'}"] == "from-a-file-0123"
     assert not {"short", "nothing-to-hide-here"} & set(found.values())
+
+
+def test_what_a_broken_installation_leaves_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "~roken-1.0.dist-info").mkdir()
+    install(tmp_path, "hello_twice", "9.9", name="pyarrow")  # behind the one that is imported
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
+    packages = describe(load_config(CONFIG))["packages"]
+    assert packages["pyarrow"] == pa.__version__
+    assert None not in packages

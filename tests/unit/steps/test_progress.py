@@ -11,7 +11,8 @@ from hypermix.steps.progress import show
 
 
 @pytest.fixture
-def terminal() -> Console:
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
+    monkeypatch.setenv("TERM", "xterm-256color")
     return Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
 
 
@@ -53,6 +54,12 @@ def test_a_bar_goes_when_it_is_done(terminal: Console) -> None:
         assert bar is not None
         bar.step(4, 0.1)
     assert text(terminal).endswith("\x1b[2K")  # its line is wiped
+
+
+def test_a_terminal_that_cannot_move_back_gets_lines(terminal: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    with show(4, alone=True, console=terminal) as bar:
+        assert bar is None
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,19 @@ def test_no_name_leads_out(tmp_path: Path, name: str) -> None:
     assert everything(tmp_path) in (["bad.zip"], ["bad.zip", "in"])
 
 
+def test_a_second_name_is_not_taken(tmp_path: Path) -> None:
+    path, name, other = tmp_path / "two.zip", "data/train.csv", b"../../evil"
+    info = zipfile.ZipInfo(name)
+    # The Unicode name of Info-ZIP, which newer versions of Python take in the place of the first.
+    info.extra = struct.pack("<HHBL", 0x7075, 5 + len(other), 1, zlib.crc32(name.encode())) + other
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(info, b"x")
+        file.writestr(MANIFEST, json.dumps({"format": FORMAT, "files": listed({name: b"x"})}))
+    unpack(path, tmp_path / "in" / "new")
+    assert set(everything(tmp_path)) >= {"two.zip", "in/new/data/train.csv"}
+    assert not [found for found in everything(tmp_path) if "evil" in found]
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
 
@@ -126,6 +142,15 @@ def test_links_are_refused(tmp_path: Path) -> None:
         unpack(bad, tmp_path / "new")
 
 
+def test_sizes_near_the_short_form_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10_000)
+    content = random.Random(1).randbytes(9_999)  # deflated it takes a few bytes more
+    write_archive(tmp_path / "one.zip", {"weights": content}, {})
+    with open_archive(tmp_path / "one.zip") as archive:
+        archive.copy("weights", tmp_path / "weights")
+    assert (tmp_path / "weights").read_bytes() == content
+
+
 def test_a_zip_bomb_is_refused_before_a_byte_is_unpacked(tmp_path: Path) -> None:
     size = 50 * 10**6
     write_archive(tmp_path / "bomb.zip", {"zeros": bytes(size)}, {})
@@ -164,21 +189,34 @@ def test_a_full_folder_stays_as_it_is(tmp_path: Path) -> None:
     good = pack(tmp_path / "good.zip", GOOD)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    with pytest.raises(ArtefactError, match="full: is not empty; name a folder that is not there yet"):
+    with pytest.raises(ArtefactError, match=r"full: is not empty, or .*; name a folder that is not there yet"):
         unpack(good, tmp_path / "full")
     assert everything(tmp_path / "full") == ["mine"]
     (tmp_path / "empty").mkdir()
     assert unpack(good, tmp_path / "empty").files == 3
+    with pytest.raises(ArtefactError, match=r"\.: is not empty, or the working folder; name"):
+        unpack(good, Path())
 
 
 def test_a_foreign_program_is_told(tmp_path: Path) -> None:
     needed = [{"for": "quality.model", "name": "some/model\x1b[2J", "why": "models are large"}, {"for": 1}, "x"]
-    members = {"workflow/rules/evil.smk": b"shell('true')", "data/sitecustomize.py": b"", "Snakefile": b""}
+    program = ("GNUmakefile", "Snakefile", ".git/config", "data/sitecustomize.py", "snakefile", "workflow/evil.smk")
+    members = {**dict.fromkeys(program, b""), "data/rows.csv": b""}
     manifest = {"format": FORMAT, "hypermix": "9\x1b[0m", "needed": needed, "files": listed(members)}
     told = unpack(pack(tmp_path / "bad.zip", members, manifest), tmp_path / "new").notices
     assert told[0].startswith("It was made with HyperMix 9 [0m, and this is ")
-    assert "3 of its program's files are not those of this HyperMix (Snakefile, data/sitecustomize.py, " in told[1]
+    assert "6 of its program's files are not those of this HyperMix (.git/config, GNUmakefile, " in told[1]
     assert told[2:] == ["Must be at hand: quality.model: some/model [2J; models are large"]
+
+
+def test_the_workflow_need_not_be_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "site" / "hypermix"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr("hypermix.__file__", str(installed / "__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    made = unpack(pack(tmp_path / "good.zip", {**GOOD, "Snakefile": b""}), tmp_path / "new")
+    assert made.files == 4
+    assert "1 of its program's files are not those of this HyperMix (Snakefile)" in made.notices[-1]
 
 
 def test_compare_says_what_to_do_first(tmp_path: Path) -> None:
