@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -153,34 +153,55 @@ def to_rows(records: Iterable[Record]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
-def import_store(store: RequestStore, source: Path) -> Imported:
+def import_store(store: RequestStore, source: Path, most_bytes: int | None = None) -> Imported:
     """Add the answers of an exported store that are missing or damaged here; others are left as they are.
 
+    Args:
+        store: The store.
+        source: The exported store.
+        most_bytes: What its rows may come to, for a file of others: a few kilobytes of Parquet can hold terabytes.
+
     Raises:
-        ArtefactError: If the file is no exported store, or an answer cannot be written.
+        ArtefactError: If the file is no exported store or holds more, or an answer cannot be written.
     """
     done = Imported()
-    row = 0
+    total = 0
     try:
-        with pq.ParquetFile(source) as file:
-            if not file.schema_arrow.equals(SCHEMA, check_metadata=False):
-                raise ArtefactError(f"{source}: is no exported store: it has the columns {file.schema_arrow.names}")
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for found in batch.to_pylist():
-                    row += 1
-                    record = _from_row(found)
-                    if record is None:
-                        done.damaged.append(row)
-                    elif store.get(record.question.key) is not None:
-                        done.present += 1
-                    else:
-                        _add(store, record)
-                        done.added += 1
+        with _open_rows(source) as file:
+            for row, found in enumerate(_read_rows(file), 1):
+                total += sum(len(value) for value in found.values() if isinstance(value, str))
+                if most_bytes is not None and total > most_bytes:
+                    raise ArtefactError(f"{source}: holds more than {most_bytes / 1e9:g} GB of answers")
+                record = _from_row(found)
+                if record is None:
+                    done.damaged.append(row)
+                elif store.get(record.question.key) is not None:
+                    done.present += 1
+                else:
+                    _add(store, record)
+                    done.added += 1
     except (OSError, pa.ArrowInvalid) as error:
         raise ArtefactError(f"{source}: cannot be read into {store.folder}: {error}; it was added in part") from error
     finally:
         os.sync()  # once for all, since once for each takes a hundred times as long
     return done
+
+
+@contextmanager
+def _open_rows(source: Path) -> Iterator[pq.ParquetFile]:
+    """Open an exported store; a text that many rows share is read once."""
+    with pq.ParquetFile(source) as file:
+        if not file.schema_arrow.equals(SCHEMA, check_metadata=False):
+            raise ArtefactError(f"{source}: is no exported store: it has the columns {file.schema_arrow.names}")
+    with pq.ParquetFile(source, read_dictionary=[field.name for field in SCHEMA if field.type == pa.string()]) as file:
+        yield file
+
+
+def _read_rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    """Read one row at a time, so that what is held is no more than the file's own texts and one row."""
+    for batch in file.iter_batches(batch_size=_BATCH):
+        for place in range(batch.num_rows):
+            yield {name: column[place].as_py() for name, column in zip(SCHEMA.names, batch.columns, strict=True)}
 
 
 def keys_of_model(store: RequestStore, model: str) -> list[str]:
@@ -292,7 +313,7 @@ def _from_row(row: dict[str, Any]) -> Record | None:
         answer = Answer(str(row["response"]), text_of(headers), int(row["unknown"]))
         record = Record(Question(identity, row["path"], body, row["sample"]), answer)
         intact = row["response_sha256"] == answer.sha256 and row["key"] == record.question.key
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return record if intact else None
 

@@ -49,7 +49,7 @@ def unpack(source: Path, folder: Path, most_bytes: int = MOST_BYTES) -> Unpacked
     Args:
         source: The archive.
         folder: A folder that is not there yet, or is empty.
-        most_bytes: What it may unpack to.
+        most_bytes: What its files may unpack to, and the rows of its stored answers.
 
     Raises:
         ArtefactError: If the folder holds something, or the archive is damaged, holds what no archive does, or is too
@@ -67,7 +67,7 @@ def unpack(source: Path, folder: Path, most_bytes: int = MOST_BYTES) -> Unpacked
                 target.parent.mkdir(parents=True, exist_ok=True)
                 archive.copy(name, target)
             archive.copy_manifest(draft)
-            answers = _store_answers(archive, draft)
+            answers = _store_answers(archive, draft, most_bytes)
             draft.chmod(0o755)
             draft.replace(folder)
         finally:
@@ -103,10 +103,10 @@ def _hold(given: Path, made: Path) -> str:
     return "same" if file_digest(given) == file_digest(made) else "other"
 
 
-def _store_answers(archive: Archive, draft: Path) -> int:
+def _store_answers(archive: Archive, draft: Path, most_bytes: int) -> int:
     if ANSWERS not in archive.files:
         return 0
-    done = import_store(RequestStore(draft / "cache" / "requests"), draft / ANSWERS)
+    done = import_store(RequestStore(draft / "cache" / "requests"), draft / ANSWERS, most_bytes)
     if done.damaged:
         raise archive.error(f"{len(done.damaged)} of its stored answers are not what their checksums say")
     return done.added

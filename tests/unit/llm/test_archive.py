@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -200,6 +202,46 @@ def test_changed_row_is_left_out(
     done = archive.import_store(other, tmp_path / "changed.parquet")
     assert (done.added, done.damaged) == (2, [2])
     assert list(other.keys()) == [keys[0], keys[2]]
+
+
+IMPORTING = """
+import sys
+import pyarrow as pa
+from pathlib import Path
+from hypermix.errors import ArtefactError
+from hypermix.llm.archive import import_store
+from hypermix.llm.store import RequestStore
+try:
+    import_store(RequestStore(Path(sys.argv[2])), Path(sys.argv[1]), most_bytes=20_000_000)
+except ArtefactError as error:
+    print(error)
+print(pa.default_memory_pool().max_memory())
+"""
+
+
+def test_a_small_file_of_much_text_is_refused_before_it_fills_the_memory(store: RequestStore, tmp_path: Path) -> None:
+    names = [field.name for field in archive.SCHEMA if field.type == pa.string()]
+    rows = {name: ["x" * 1_000_000] * 200 for name in names} | {"unknown": [0] * 200}
+    pq.write_table(pa.table(rows, archive.SCHEMA), tmp_path / "bomb.parquet", compression="zstd")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 10_000
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING, "bomb.parquet", str(store.folder)],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    told, peak = done.stdout.splitlines()
+    assert told == "bomb.parquet: holds more than 0.02 GB of answers"
+    assert int(peak) < 100_000_000  # the text is 1.6 GB
+
+
+def test_deep_json_is_a_damaged_row(store: RequestStore, other: RequestStore, tmp_path: Path) -> None:
+    fill(store, record(0))
+    archive.export_store(store, tmp_path / "all.parquet")
+    rows = [row | {"body": "[" * 100_000} for row in pq.read_table(tmp_path / "all.parquet").to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, archive.SCHEMA), tmp_path / "deep.parquet")
+    assert archive.import_store(other, tmp_path / "deep.parquet").damaged == [1]
 
 
 def test_file_of_another_kind_is_refused(store: RequestStore, tmp_path: Path) -> None:
