@@ -126,6 +126,16 @@ def _notices(archive: Archive) -> list[str]:
             f"{len(other)} of its program's files are not those of this HyperMix ({shown}): snakemake, make or a tool "
             "that you use in this folder may run them, so look at them first."
         )
+    ready = [
+        name
+        for name in sorted(archive.files)
+        if name.startswith("results/") and not name.startswith("results/prepare/")
+    ]
+    if ready:
+        told.append(
+            f"{len(ready)} results are in it ready-made ({plain(ready[0])}), which no archive of this HyperMix has: "
+            "snakemake would not make them again, so delete them first."
+        )
     needed = archive.manifest.get("needed")
     listed = [one for one in needed if _is_need(one)] if isinstance(needed, list) else []
     return [*told, *(f"Must be at hand: {tell_need(one)}" for one in listed)]

@@ -209,6 +209,15 @@ def test_a_foreign_program_is_told(tmp_path: Path) -> None:
     assert told[2:] == ["Must be at hand: quality.model: some/model [2J; models are large"]
 
 
+def test_results_that_would_not_be_made_again_are_told(tmp_path: Path) -> None:
+    prepared = {"results/prepare/dataset=a/train.parquet": b""}
+    assert unpack(pack(tmp_path / "good.zip", {**GOOD, **prepared}), tmp_path / "good").notices[1:] == []
+    planted = {"results/aggregate/report.html": b"", "results/train/predictions.parquet": b""}
+    told = unpack(pack(tmp_path / "bad.zip", {**GOOD, **planted}), tmp_path / "bad").notices
+    assert len(told) == 2  # the other version, as above
+    assert told[1].startswith("2 results are in it ready-made (results/aggregate/report.html)")
+
+
 def test_the_workflow_need_not_be_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = tmp_path / "site" / "hypermix"
     installed.mkdir(parents=True)
