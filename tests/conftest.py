@@ -1,8 +1,9 @@
-"""What holds for all tests: their order, and no skips where everything must run."""
+"""What holds for all tests: their order, Ctrl-C, and no skips where everything must run."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from hypothesis import settings
 # A busy machine must not fail a test, and a failure must come back in the next run.
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("steady")
+
+# A shell starts what it runs in the background without Ctrl-C, and so would be all processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _ORDER = ("workflow", "browser", "unit", "architecture")
 _TESTS = Path(__file__).parent
