@@ -84,7 +84,8 @@ class Crashing:
         """Run until a condition holds, kill, and wait for the end.
 
         Args:
-            victim: ``all``, Snakemake with its jobs, or one of `VICTIMS`, of which one process is killed.
+            victim: ``all``, Snakemake with its jobs; ``snakemake``, it alone, and its jobs are not waited for; or one
+                of `VICTIMS`, of which one process is killed.
             when: The condition.
             *arguments: Of snakemake.
 
@@ -105,13 +106,17 @@ class Crashing:
                     killed = self._kill(victim, process.pid)
                 time.sleep(0.02)
             process.wait(timeout=300)
-        self._settle()
+        if victim != "snakemake":
+            self._settle()
         return killed
 
     def _kill(self, victim: str, leader: int) -> bool:
         with suppress(ProcessLookupError):
             if victim == "all":
                 os.killpg(leader, signal.SIGKILL)
+                return True
+            if victim == "snakemake":
+                os.kill(leader, signal.SIGKILL)
                 return True
             if found := VICTIMS[victim](self.workspace.folder):
                 os.kill(self._generator.choice(found).number, signal.SIGKILL)

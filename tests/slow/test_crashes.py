@@ -36,7 +36,7 @@ def test_thirty_kills_change_nothing(tmp_path: Path, gemma: Path, bert: Path) ->
     for time_no in range(TIMES):
         for path in (workspace.results(), workspace.folder / ".snakemake", workspace.folder / "cache" / "requests"):
             shutil.rmtree(path, ignore_errors=True)
-        victim = ("all", *VICTIMS)[time_no % (1 + len(VICTIMS))]
+        victim = ("all", "snakemake", *VICTIMS)[time_no % (2 + len(VICTIMS))]
         stage = generator.choice(("augment",) if victim == "server" else STAGES)
         assert kill_in(workspace, stage, victim, generator), f"{victim} in {stage} was never met"
         workspace.run()

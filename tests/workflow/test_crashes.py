@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashing import Crashing, digests
+from tests.crashing import Crashing, digests, processes
 from tests.endpoint import VARIABLE, hosted, write
 from tests.loopback import Loopback, loopback
 from tests.workflow.conftest import Workspace
@@ -50,10 +50,20 @@ def test_three_kills_change_nothing(tmp_path: Path, bert: Path, endpoint: Loopba
     assert crashing.run("all", lambda: len(workspace.answers()) >= 3)
     assert not is_made("augmenter=mix/trial=7/synthetic.parquet")
     assert crashing.run("job", is_training)
-    assert crashing.run("all", lambda: is_made("aggregate.log"))
+    assert crashing.run("snakemake", lambda: is_made("aggregate.log"))  # its job goes on beside the next run's
     told = workspace.run()
     assert "its lock is forgotten" in told
     assert digests(workspace.results()) == digests(quiet.results())
     # A request that was under way when all was killed is asked again; no answer that came is.
     assert len(endpoint.requests) - asked <= asked + 1
     assert "Nothing to be done" in workspace.run()
+
+
+def test_jobs_that_outlive_snakemake_pay_nothing_twice(tmp_path: Path, bert: Path, endpoint: Loopback) -> None:
+    workspace = study(tmp_path / "loud", bert, endpoint)
+    crashing = Crashing(workspace)
+    assert crashing.run("snakemake", lambda: len(workspace.answers()) >= 2, "--until", "augment")
+    assert processes(workspace.folder)
+    assert "its lock is forgotten" in workspace.run("--until", "augment")
+    assert any(workspace.results().rglob("augmenter=mix/trial=7/synthetic.parquet"))
+    assert len(endpoint.requests) == len(workspace.answers())

@@ -307,7 +307,8 @@ def test_provenance_has_the_tokens_of_the_words(done: Chain) -> None:
 
 def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCaptureFixture) -> None:
     words = {"negative": "sci/TECH", "positive": "world"}
-    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}})
+    few = {"mix": {"multiplier": 0.5, "max_tokens": 20}}
+    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}}, augmenters=few)
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
     assert caplog.messages[:1] == [
