@@ -13,20 +13,18 @@ from hypermix.files import read_provenance, read_table
 from hypermix.report.forecast import Span
 from hypermix.steps.plan import forecast
 from tests.tiny import toy_rows, write_csv
-from tests.unit.steps.chain import Chain
+from tests.unit.steps.chain import Chain, MakeChain
+from tests.unit.steps.planned import line
 from tests.unit.steps.speaker import Speaker
-from tests.unit.steps.test_plan import Make, line, make, speaker
-
-__all__ = ["make", "speaker"]
 
 LOOSE = {"copies": "keep", "similarity": 0.5}
 """All that the speaker says is of one form: at this bound each row is near the others."""
 
 
-def with_test_row(make: Make, folder: Path, text: str, **mix: Any) -> Chain:
+def with_test_row(make_asking: MakeChain, folder: Path, text: str, **mix: Any) -> Chain:
     rows = [*toy_rows(20, 2), (text, "positive")]
     settings = {"labels": "hard", "attempts": 2, **mix}
-    return make(
+    return make_asking(
         draw=(11,),
         seeds={"data": [11]},
         datasets={"toy": {"test": str(write_csv(folder / "leaks.csv", rows))}},
@@ -35,8 +33,8 @@ def with_test_row(make: Make, folder: Path, text: str, **mix: Any) -> Chain:
     )
 
 
-def test_rows_like_a_test_row_are_refused_though_it_was_not_drawn(make: Make, tmp_path: Path) -> None:
-    chain = with_test_row(make, tmp_path, "A bright film!", filters=LOOSE)
+def test_rows_like_a_test_row_are_refused_though_it_was_not_drawn(make_asking: MakeChain, tmp_path: Path) -> None:
+    chain = with_test_row(make_asking, tmp_path, "A bright film!", filters=LOOSE)
     drawn = read_table(chain.drawn(chain.key("mix"))["test"], "test")
     assert "A bright film!" not in set(drawn["text"])
     with pytest.raises(AugmentError, match=r"(?s)none of 8 answers can be used.*\(near a test row\)") as caught:
@@ -45,17 +43,17 @@ def test_rows_like_a_test_row_are_refused_though_it_was_not_drawn(make: Make, tm
     assert line(forecast(chain.config)).amount.requests == Span(0, 0)
 
 
-def test_leaks_may_be_kept(make: Make, tmp_path: Path) -> None:
-    chain = with_test_row(make, tmp_path, "A bright film!", filters={**LOOSE, "leaks": "keep"})
+def test_leaks_may_be_kept(make_asking: MakeChain, tmp_path: Path) -> None:
+    chain = with_test_row(make_asking, tmp_path, "A bright film!", filters={**LOOSE, "leaks": "keep"})
     chain.augment(chain.key("mix"))
     path = chain.augmented(chain.key("mix"))["synthetic"]
     assert read_table(path, "synthetic")["kept"].all()
     assert set(read_provenance(path)["inputs"]) == {"train"}
 
 
-def test_refused_rows_stay_with_their_reason(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_rows_stay_with_their_reason(make_asking: MakeChain, caplog: pytest.LogCaptureFixture) -> None:
     mix = {"labels": "hard", "attempts": 2, "filters": {"quota": 1.0}}
-    chain = make(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
+    chain = make_asking(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
     chain.augment(chain.key("mix"))
     rows = read_table(chain.augmented(chain.key("mix"))["synthetic"], "synthetic")
     # All that the speaker says is positive.
@@ -66,9 +64,9 @@ def test_refused_rows_stay_with_their_reason(make: Make, caplog: pytest.LogCaptu
     assert caplog.messages == ["2 of 4 rows were made; the others could not be used in 2 tries (class is full: 4)"]
 
 
-def test_labels_of_a_classifier_are_written(make: Make, speaker: Speaker) -> None:
+def test_labels_of_a_classifier_are_written(make_asking: MakeChain, speaker: Speaker) -> None:
     mix = {"labels": "hard", "relabel": {"by": "classifier"}}
-    chain = make(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
+    chain = make_asking(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
     chain.augment(chain.key("mix"))
     path = chain.augmented(chain.key("mix"))["synthetic"]
     rows = read_table(path, "synthetic")
@@ -88,9 +86,9 @@ def test_labels_of_a_classifier_are_written(make: Make, speaker: Speaker) -> Non
     assert line(forecast(chain.config)).amount.requests == Span(0, 0)
 
 
-def test_labels_of_the_language_model_are_written(make: Make) -> None:
+def test_labels_of_the_language_model_are_written(make_asking: MakeChain) -> None:
     mix = {"labels": "hard", "relabel": {"by": "llm", "examples": 2}}
-    chain = make(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
+    chain = make_asking(draw=(11,), seeds={"data": [11]}, augmenters={"mix": mix})
     chain.augment(chain.key("mix"))
     path = chain.augmented(chain.key("mix"))["synthetic"]
     rows = read_table(path, "synthetic")
