@@ -20,12 +20,16 @@ from typing import Any
 import pytest
 import yaml
 
+from hypermix.llm.embedded import packaged_file
 from tests.forked import can_fork, forks
 from tests.gguf import cache, gemma
 from tests.tiny import save_tiny_bert
+from tests.tiny_gguf import writer
 
-__all__ = ["cache", "gemma"]
+__all__ = ["cache", "gemma", "writer"]
 
+PACKAGED = (packaged_file("package:gemma3-270m") or ("",))[0]
+"""The file of the packaged language model."""
 SECONDS = 400.0
 """What a run may take."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,23 +175,33 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, gemma: Path, bert: Path) -> Workspace:
-    """Return a workspace of this test's own, with the language model in place and a tiny classifier."""
+def workspace(tmp_path: Path, writer: Path, bert: Path) -> Workspace:
+    """Return a workspace of this test's own, with a tiny language model and a tiny classifier."""
+    return make_workspace(tmp_path, writer, bert)
+
+
+@pytest.fixture
+def slow_workspace(tmp_path: Path, gemma: Path, bert: Path) -> Workspace:
+    """Return a workspace of this test's own whose language model is the packaged one, with seconds for a row."""
     return make_workspace(tmp_path, gemma, bert)
 
 
 def make_workspace(folder: Path, model: Path, encoder: Path | None = None) -> Workspace:
-    """Make a workspace whose cache has the language model, so that it is not joined again.
+    """Make a workspace.
 
     Args:
         folder: Where it is made.
-        model: The language model.
+        model: The language model. The packaged one is put into the cache, so that it is not joined again.
         encoder: What its classifier starts from; None for the packaged encoder.
     """
-    target = folder / "cache" / "models" / model.name
-    target.parent.mkdir(parents=True)
-    target.hardlink_to(model)
+    folder.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(folder)
+    if model.name == PACKAGED:
+        target = folder / "cache" / "models" / model.name
+        target.parent.mkdir(parents=True)
+        target.hardlink_to(model)
+    else:
+        workspace.config["llms"]["local"]["model"] = str(model)
     if encoder is not None:
         workspace.config["classifiers"]["minilm"]["model"] = str(encoder)
     return workspace

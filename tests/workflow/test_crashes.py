@@ -40,11 +40,13 @@ def test_three_kills_change_nothing(tmp_path: Path, bert: Path, endpoint: Loopba
     crashing = Crashing(workspace)
     logs = workspace.results() / "logs" / "train"
 
-    def is_training() -> bool:
-        return any("step 2" in path.read_text(encoding="utf-8") for path in logs.rglob("*.log"))
-
     def is_made(name: str) -> bool:
         return any(workspace.results().rglob(name))
+
+    def is_training() -> bool:
+        """Tell whether jobs train and none asks any more, so that the one killed has no request under way."""
+        trains = any("step 2" in path.read_text(encoding="utf-8") for path in logs.rglob("*.log"))
+        return trains and is_made("augmenter=mix/trial=7/synthetic.parquet")
 
     asked = len(endpoint.requests)
     assert crashing.run("all", lambda: len(workspace.answers()) >= 3)

@@ -9,7 +9,8 @@ from hypermix import tables
 from tests.workflow.conftest import Workspace
 
 
-def test_ctrl_c_in_augment_loses_no_answer(workspace: Workspace) -> None:
+def test_ctrl_c_in_augment_loses_no_answer(slow_workspace: Workspace) -> None:
+    workspace = slow_workspace
     workspace.config["augmenters"] = {"gpt3mix": workspace.config["augmenters"]["gpt3mix"]}
     workspace.config["subsample"]["train"] = ["6s"]
     workspace.config["seeds"]["data"] = [1]

@@ -12,28 +12,27 @@ from hypermix.config.load import load_config
 from hypermix.config.model import Config
 from hypermix.steps import aggregate, augment, evaluate, prepare, quality, subsample, train
 from hypermix.steps.artefacts import AGGREGATE_OUTPUTS
-from tests.gguf import CONTEXT
 from tests.tiny import toy_rows, write_csv
+from tests.trained_lm import LONGEST
 
 SPLITS = ("train", "validation", "test")
 DRAW = ("dataset", "subsample", "data_seed")
 AUGMENTATION = (*DRAW, "augmenter", "trial")
 RUN = (*DRAW, "augmenter", "classifier", "trial")
-LLM = {"api": "embedded", "model": "package:gemma3-270m", "context": CONTEXT}
 MIX = {"method": "gpt3mix", "llm": "local", "examples": 3, "max_tokens": 40, "temperature": 0.0}
 
 Key = dict[str, Any]
 
 
-def toy_settings(tiny: Path, sources: Path) -> dict[str, Any]:
-    """Word an experiment on toy rows: two data seeds, three augmenters, the tiny classifier."""
+def toy_settings(tiny: Path, model: Path, sources: Path) -> dict[str, Any]:
+    """Word an experiment on toy rows: two data seeds, three augmenters, a tiny classifier, a tiny writer."""
     rows = {name: toy_rows(count, seed) for seed, (name, count) in enumerate(zip(SPLITS, (24, 12, 20), strict=True))}
     files = {name: str(write_csv(sources / f"{name}.csv", split)) for name, split in rows.items()}
     return {
         "datasets": {"toy": {"source": "file", **files, "text_type": "movie review", "label_type": "sentiment"}},
         "subsample": {"train": ["2s"], "validation": "4s", "test": None},
         "seeds": {"data": [11, 12], "trials": [7]},
-        "llms": {"local": dict(LLM)},
+        "llms": {"local": {"api": "embedded", "model": str(model), "context": LONGEST}},
         "augmenters": {"none": {"method": "none"}, "duplicate": {"method": "duplicate"}, "mix": dict(MIX)},
         "classifiers": {
             "tiny": {"method": "finetune", "model": str(tiny), "learning_rate": 5e-3, "batch_size": 4, "max_steps": 12}

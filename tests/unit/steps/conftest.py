@@ -12,10 +12,11 @@ import torch
 from hypermix.config.load import merge
 from tests.gguf import cache, gemma
 from tests.tiny import save_tiny_bert
+from tests.tiny_gguf import writer
 from tests.unit.steps.chain import Chain, MakeChain, toy_settings
 from tests.unit.steps.planned import make_asking, speaker
 
-__all__ = ["cache", "gemma", "make_asking", "speaker"]
+__all__ = ["cache", "gemma", "make_asking", "speaker", "writer"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,10 +28,10 @@ def threads_restored() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def settings(tmp_path_factory: pytest.TempPathFactory, writer: Path) -> dict[str, Any]:
     """Return the config of the toy experiment."""
     folder = tmp_path_factory.mktemp("sources")
-    return toy_settings(save_tiny_bert(folder / "bert"), folder)
+    return toy_settings(save_tiny_bert(folder / "bert"), writer, folder)
 
 
 @pytest.fixture(scope="session")

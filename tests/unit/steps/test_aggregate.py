@@ -284,7 +284,7 @@ def test_same_inputs_give_same_bytes(done: Chain) -> None:
         ({"augmenters": {"duplicate": {"multiplier": 2.0}}}, "augment", "metrics"),
         ({"classifiers": {"tiny": {"batch_size": 3}}}, "train", "metrics"),
         ({"augmenters": {"mix": {"temperature": 0.5}}}, "augment", "synthetic"),
-        ({"llms": {"local": {"context": 256}}}, "augment", "synthetic"),
+        ({"llms": {"local": {"context": 192}}}, "augment", "synthetic"),
     ],
 )
 def test_stale_files_are_named_with_stage(

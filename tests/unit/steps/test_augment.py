@@ -34,6 +34,9 @@ from tests.loopback import completion
 from tests.unit.augment.playing import plan
 from tests.unit.steps.chain import Chain, Key, MakeChain
 
+PACKAGED = {"local": {"model": "package:gemma3-270m", "context": CONTEXT}}
+"""The llm of tests in which the model must write the labels of its prompt, or whose tokens matter."""
+
 
 def synthetic(chain: Chain, key: Key) -> Any:
     return read_table(chain.augmented(key)["synthetic"], "synthetic")
@@ -154,7 +157,7 @@ def test_every_answer_is_in_the_store(done: Chain, cache: Path) -> None:
         record = RequestStore(cache / "requests").get(key)
         assert record is not None
         assert record.question.body["logprobs"] == 20
-        assert record.question.body["model"] == "gemma-3-270m-q4_k_m"
+        assert record.question.body["model"] == "writer"
 
 
 def test_receipt_counts_the_first_run(done: Chain) -> None:
@@ -211,32 +214,33 @@ def test_too_small_a_context_is_told(make_chain: MakeChain) -> None:
         chain.augment(key)
 
 
-def questions(chain: Chain, key: Key, gemma: Path, slots: Sequence[Slot]) -> list[Question]:
+def questions(chain: Chain, key: Key, slots: Sequence[Slot]) -> list[Question]:
     """Return what is asked for some rows."""
     settings = json.loads(experiment.augment_slice(chain.config, "toy", "mix"))["augmenter"]
     task = Task("movie review", "sentiment", {"negative": "negative", "positive": "positive"})
     train = read_table(chain.drawn(key)["train"], "train")
     examples = [Example(*row) for row in train.itertuples(index=False, name=None)]
-    llm = embedded_llm(gemma, chain.config.llms["local"].context, 1)
+    local = chain.config.llms["local"]
+    llm = embedded_llm(Path(local.model), local.context, 1)
     augmenter = AUGMENTERS.get("gpt3mix")(settings, Material(examples, task, key["trial"], Abilities()))
     planned = [request for slot in slots for request in plan(augmenter, slot)]
-    bodies = [{"model": gemma.stem, **request.body} for request in planned]
+    bodies = [{"model": llm.name, **request.body} for request in planned]
     samples = [request.sample for request in planned]
     return [Question(llm.identity, "/v1/completions", *pair) for pair in zip(bodies, samples, strict=True)]
 
 
-def store_answers(chain: Chain, key: Key, gemma: Path, texts: dict[Slot, str]) -> None:
+def store_answers(chain: Chain, key: Key, texts: dict[Slot, str]) -> None:
     """Put answers into the store as if they had been asked for."""
-    for question, text in zip(questions(chain, key, gemma, list(texts)), texts.values(), strict=True):
+    for question, text in zip(questions(chain, key, list(texts)), texts.values(), strict=True):
         RequestStore(chain.cache / "requests").put(Record(question, Answer(completion(text))))
 
 
-def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_shortfall_is_told_and_kept(make_chain: MakeChain, caplog: pytest.LogCaptureFixture) -> None:
     # Row 1 comes at the second try, row 3 never.
     chain, key = drawn_chain(make_chain, "mix", augmenters={"mix": {"labels": "hard", "attempts": 2, "top_p": 0.5}})
     good = [f" a {word} film (Sentiment: Positive)" for word in ("bright", "dull", "long")]
     texts = {Slot(0, 0): good[0], Slot(1, 0): " no end", Slot(2, 0): good[1], Slot(3, 0): " (Sentiment: Positive)"}
-    store_answers(chain, key, gemma, {**texts, Slot(1, 1): good[2], Slot(3, 1): " a film (Sentiment: Odd)"})
+    store_answers(chain, key, {**texts, Slot(1, 1): good[2], Slot(3, 1): " a film (Sentiment: Odd)"})
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
     assert caplog.messages == [
@@ -254,12 +258,12 @@ def test_shortfall_is_told_and_kept(make_chain: MakeChain, gemma: Path, caplog: 
 # Lost answers, and none at all.
 
 
-def test_request_of_a_killed_job_is_counted(make_chain: MakeChain, gemma: Path) -> None:
+def test_request_of_a_killed_job_is_counted(make_chain: MakeChain) -> None:
     overlay = {"mix": {"labels": "hard", "attempts": 1, "top_p": 0.25}}
     chain, key = drawn_chain(make_chain, "mix", augmenters=overlay)
     good = " a bright film (Sentiment: Positive)"
-    store_answers(chain, key, gemma, {Slot(row, 0): good for row in range(3)})
-    (question,) = questions(chain, key, gemma, [Slot(3, 0)])
+    store_answers(chain, key, {Slot(row, 0): good for row in range(3)})
+    (question,) = questions(chain, key, [Slot(3, 0)])
     path = RequestStore(chain.cache / "requests").path(question.key).with_name(f"{question.key}.started")
     code = (
         "import sys; from pathlib import Path; from hypermix.llm.claim import take\n"
@@ -275,15 +279,15 @@ def test_request_of_a_killed_job_is_counted(make_chain: MakeChain, gemma: Path) 
     assert not path.exists()
 
 
-def test_offline_replays_and_stops_at_the_first_missing_row(make_chain: MakeChain, gemma: Path) -> None:
+def test_offline_replays_and_stops_at_the_first_missing_row(make_chain: MakeChain) -> None:
     overlay = {"mix": {"labels": "hard", "attempts": 1, "top_p": 0.75}}
     chain, key = drawn_chain(make_chain, "mix", augmenters=overlay, offline=True)
     good = [f" a {word} film (Sentiment: Positive)" for word in ("bright", "dull", "good", "long")]
-    store_answers(chain, key, gemma, {Slot(row, 0): good[row] for row in (0, 1, 3)})
-    (question,) = questions(chain, key, gemma, [Slot(2, 0)])
+    store_answers(chain, key, {Slot(row, 0): good[row] for row in (0, 1, 3)})
+    (question,) = questions(chain, key, [Slot(2, 0)])
     with pytest.raises(LlmError, match=f"offline: the answer to request {question.key} \\(sample {question.sample}, "):
         chain.augment(key)
-    store_answers(chain, key, gemma, {Slot(2, 0): good[2]})
+    store_answers(chain, key, {Slot(2, 0): good[2]})
     chain.augment(key)
     found = receipt(chain, key)
     assert (found["requests_paid"], found["requests_replayed"], found["rows_kept"]) == (0, 4, 4)
@@ -308,7 +312,8 @@ def test_provenance_has_the_tokens_of_the_words(done: Chain) -> None:
 def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCaptureFixture) -> None:
     words = {"negative": "sci/TECH", "positive": "world"}
     few = {"mix": {"multiplier": 0.5, "max_tokens": 20}}
-    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}}, augmenters=few)
+    overlay = {"datasets": {"toy": {"label_words": words}}, "augmenters": few, "llms": PACKAGED}
+    chain, key = drawn_chain(make_chain, "mix", **overlay)
     with caplog.at_level(logging.WARNING, "hypermix"):
         chain.augment(key)
     assert caplog.messages[:1] == [
@@ -326,8 +331,9 @@ def test_long_word_is_told_and_used(make_chain: MakeChain, caplog: pytest.LogCap
 @pytest.mark.parametrize(("negative", "positive"), [("10", "11"), ("new", "new york"), ("abbreviation", "absolute")])
 def test_words_that_begin_alike_are_scored_whole(make_chain: MakeChain, negative: str, positive: str) -> None:
     words = {"negative": negative, "positive": positive}
-    overlay = {"mix": {"multiplier": 0.5, "max_tokens": 20}}
-    chain, key = drawn_chain(make_chain, "mix", datasets={"toy": {"label_words": words}}, augmenters=overlay)
+    few = {"mix": {"multiplier": 0.5, "max_tokens": 20}}
+    overlay = {"datasets": {"toy": {"label_words": words}}, "augmenters": few, "llms": PACKAGED}
+    chain, key = drawn_chain(make_chain, "mix", **overlay)
     chain.augment(key)
     kept = synthetic(chain, key).loc[lambda rows: rows["kept"]]
     assert len(kept) >= 2

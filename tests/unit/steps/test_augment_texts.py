@@ -15,6 +15,7 @@ from hypermix.augment.tools import Tools
 from hypermix.files import read_table
 from hypermix.steps.augment import open_work
 from hypermix.steps.embedding import embed_texts
+from tests.gguf import CONTEXT
 from tests.unit.augment.playing import plan
 from tests.unit.steps.chain import AUGMENTATION, Chain, Key, MakeChain, words
 
@@ -32,7 +33,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def drawn(make_chain: MakeChain, method: str, **more: Any) -> tuple[Chain, Key]:
-    chain = make_chain(augmenters={"one": {"method": method, **LLM, **SETTINGS[method], **more}})
+    llms = {"local": {"model": "package:gemma3-270m", "context": CONTEXT}}
+    chain = make_chain(llms=llms, augmenters={"one": {"method": method, **LLM, **SETTINGS[method], **more}})
     chain.prepare()
     key = chain.key("one")
     chain.subsample(key)

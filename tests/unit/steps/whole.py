@@ -77,7 +77,7 @@ class Export:
 
 def run_study(folder: Path, **overlay: Any) -> Export:
     """Run an experiment of two data seeds with `none` and `duplicate`, up to its report."""
-    settings = toy_settings(save_tiny_bert(folder / "private" / "bert"), folder)
+    settings = toy_settings(save_tiny_bert(folder / "private" / "bert"), folder / "no.gguf", folder)
     settings = {**settings, "llms": {}, "except": []}
     settings["augmenters"] = {name: settings["augmenters"][name] for name in ("none", "duplicate")}
     chain = Chain(folder / "results", folder / "cache", merge(settings, overlay))
