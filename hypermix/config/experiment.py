@@ -28,7 +28,7 @@ METHOD_VERSIONS: dict[str, int] = {
     "quality": 2,
     "train": 2,
     "evaluate": 1,
-    "aggregate": 2,
+    "aggregate": 3,
     "choose": 1,
     "fit": 1,
     "export": 2,

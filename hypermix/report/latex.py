@@ -19,7 +19,7 @@ _SPECIAL: Final = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",  # by number: the default font encoding has no name for it
     "[": "{[}",  # after a line break it would begin the break's height
     "]": "{]}",
     "*": "{*}",  # after a line break it would forbid a page break

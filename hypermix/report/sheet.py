@@ -92,7 +92,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def to_latex(sheet: Sheet) -> str:
-    """Write a sheet as a LaTeX table for the package booktabs; texts are shown as they are."""
+    """Write a sheet as a LaTeX table for the packages booktabs and graphicx; texts are shown as they are."""
 
     def shown(cell: Cell, column: Column) -> str:
         text = latex.escaped(cell.text)
@@ -103,16 +103,17 @@ def to_latex(sheet: Sheet) -> str:
 
     align = "".join("r" if column.number else "l" for column in sheet.columns)
     lines = [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex.escaped(sheet.title)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",  # only a table that is too wide shrinks
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",
         _row([latex.escaped(column.name) for column in sheet.columns]),
         *_body(sheet, shown),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
     ]
     lines += [rf"\par\smallskip{{\footnotesize {latex.escaped(note)}\par}}" for note in sheet.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"

@@ -38,3 +38,11 @@ def test_braces_are_balanced_and_one_line(text: str) -> None:
     bare = re.sub(r"\\[\\{}]", "", escaped(text))
     assert bare.count("{") == bare.count("}")
     assert len(escaped(text).splitlines()) <= 1
+
+
+def test_commands_are_known_to_the_default_font_encoding() -> None:
+    """A document that loads no other (OT1) stops at these, `encguide.pdf` of LaTeX says."""
+    others = {
+        rf"\{name}{{}}" for name in ("textquotedbl", "guillemotleft", "guillemotright", "quotedblbase", "TH", "dh")
+    }
+    assert not others & {escaped(chr(number)) for number in range(0x20, 0x2100)}
