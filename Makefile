@@ -1,4 +1,4 @@
-# What a person types. `make run` and `make test` need Python >= 3.11 with venv, and nothing else.
+# What a person types. `make install`, `make run` and `make test` need Python >= 3.11 with venv, and nothing else.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,10 +23,12 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run test test-slow test-slurm lint format bench docs licenses audit clean
+.PHONY: help install run test test-slow test-slurm lint format bench docs licenses audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+install: $(RUN_INSTALLED) ## Make .venv with what a run needs
 
 run: $(RUN_INSTALLED) ## Run the experiment of config/config.yaml; the report is results/aggregate/report.html
 	$(WITH_VENV) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
