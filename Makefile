@@ -23,7 +23,7 @@ DEV_FILES := $(RUN_FILES) requirements/dev.txt requirements/setfit.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test test-slow test-slurm lint format bench docs licenses audit clean
+.PHONY: help install run test test-unit coverage test-slow test-slurm lint format bench docs licenses audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -35,6 +35,12 @@ run: $(RUN_INSTALLED) ## Run the experiment of config/config.yaml; the report is
 
 test: $(DEV_INSTALLED) ## Run the tests
 	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+test-unit: $(DEV_INSTALLED) ## Run the unit tests alone, within a minute
+	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile tests/unit $(PYTEST_ARGS)
+
+coverage: $(DEV_INSTALLED) ## Run the tests and tell which lines of hypermix/ they reach
+	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov=hypermix $(PYTEST_ARGS)
 
 test-slow: $(DEV_INSTALLED) ## Run the slow tests: many crashes of a small study, some twenty minutes
 	$(WITH_VENV) pytest -n 0 tests/slow $(PYTEST_ARGS)

@@ -18,7 +18,7 @@ settings.load_profile("steady")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_ORDER = ("workflow", "browser", "unit", "architecture")
+_ORDER = ("workflow", "browser", "integration", "unit", "architecture")
 _TESTS = Path(__file__).parent
 
 

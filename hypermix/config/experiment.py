@@ -35,7 +35,7 @@ METHOD_VERSIONS: dict[str, int] = {
 }
 """Raised when a stage gives other results for the same inputs.
 
-tests/unit/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ by
+tests/integration/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ by
 machine.
 """
 

