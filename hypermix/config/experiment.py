@@ -35,8 +35,8 @@ METHOD_VERSIONS: dict[str, int] = {
 }
 """Raised when a stage gives other results for the same inputs.
 
-tests/integration/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ by
-machine.
+tests/integration/steps/test_golden.py pins prepare, subsample, augment, quality and evaluate; sums of a training differ
+by machine.
 """
 
 Key = dict[str, str | int]
