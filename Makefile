@@ -12,6 +12,7 @@ TEST_PROCESSES ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WITH_VENV := PATH="$(abspath $(BIN)):$$PATH"
+SHARED_PYTEST := $(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 SOURCES := hypermix tests workflow/scripts requirements docs $(wildcard benchmarks)
 
 MADE := $(VENV)/.made
@@ -34,13 +35,13 @@ run: $(RUN_INSTALLED) ## Run the experiment of config/config.yaml; the report is
 	$(WITH_VENV) snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
 
 test: $(DEV_INSTALLED) ## Run the tests
-	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(SHARED_PYTEST) $(PYTEST_ARGS)
 
 test-unit: $(DEV_INSTALLED) ## Run the unit tests alone, within a minute
-	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile tests/unit $(PYTEST_ARGS)
+	$(SHARED_PYTEST) tests/unit $(PYTEST_ARGS)
 
 coverage: $(DEV_INSTALLED) ## Run the tests and tell which lines of hypermix/ they reach
-	$(WITH_VENV) pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov=hypermix $(PYTEST_ARGS)
+	$(SHARED_PYTEST) --cov=hypermix $(PYTEST_ARGS)
 
 test-slow: $(DEV_INSTALLED) ## Run the slow tests: many crashes of a small study, some twenty minutes
 	$(WITH_VENV) pytest -n 0 tests/slow $(PYTEST_ARGS)
