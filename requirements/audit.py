@@ -35,11 +35,11 @@ def main() -> int:
 
 
 def read_pins() -> list[str]:
-    """Return what is pinned, each with its marker and without hashes."""
+    """Return what is pinned, each with its marker and without hashes and extras, which have pins of their own."""
     folder = Path(__file__).resolve().parent
     texts = [(folder / file).read_text(encoding="utf-8") for file in _FILES]
-    found = [line for text in texts for line in re.findall(r"(?m)^[A-Za-z0-9._-]+==[^\\#\n]+", text)]
-    return sorted({line.strip() for line in found})
+    found = [line for text in texts for line in re.findall(r"(?m)^[A-Za-z0-9._-]+(?:\[[\w,-]+\])?==[^\\#\n]+", text)]
+    return sorted({re.sub(r"\[[\w,-]+\]", "", line).strip() for line in found})
 
 
 def _ask(pins: Path) -> tuple[dict[str, Any] | None, str]:

@@ -70,7 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
 def names(files: Iterable[str]) -> list[str]:
     """Return the packages that requirements name, by their names in one spelling."""
     texts = [(ROOT / "requirements" / file).read_text(encoding="utf-8") for file in files]
-    found = {canonical(name) for text in texts for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)==", text)}
+    found = {
+        canonical(name) for text in texts for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==", text)
+    }
     return sorted(found)
 
 

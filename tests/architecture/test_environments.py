@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,23 @@ def versions(text: str) -> dict[str, str]:
         for found in requirements(text)
         if found.marker is None or found.marker.evaluate(PYTHON)
     }
+
+
+def pinned_extras(text: str) -> dict[str, set[str]]:
+    """Map each package that Python 3.11 on Linux gets to the extras of its pin."""
+    return {
+        canonicalize_name(found.name): found.extras
+        for found in requirements(text)
+        if found.marker is None or found.marker.evaluate(PYTHON)
+    }
+
+
+def asked_extras(package: str, own: set[str]) -> Iterator[tuple[str, str]]:
+    """Tell the extras that an installed package, with some extras of its own, asks of other packages."""
+    for need in map(Requirement, importlib.metadata.requires(package) or []):
+        environments = [{**PYTHON, "extra": extra} for extra in ("", *own)]
+        if need.marker is None or any(need.marker.evaluate(one) for one in environments):
+            yield from ((canonicalize_name(need.name), extra) for extra in need.extras)
 
 
 def environment_pins(document: dict[str, Any]) -> dict[str, str]:
@@ -154,6 +172,14 @@ def test_torch_brings_nothing_unpinned() -> None:
     }
 
     assert needed - versions(read("run.txt")).keys() == set()
+
+
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+def test_pins_keep_the_extras_that_packages_ask_for(name: str) -> None:
+    """Without them, pip 23.2 looks for the newest version and stops, since no hash of it is known."""
+    kept = pinned_extras(read(name))
+    asked = {(need, extra) for package, own in kept.items() for need, extra in asked_extras(package, own)}
+    assert {(need, extra) for need, extra in asked if extra not in kept[need]} == set()
 
 
 def test_run_and_dev_ask_alike() -> None:

@@ -34,7 +34,7 @@ def test_every_package_has_its_license_on_the_page() -> None:
 def test_a_package_of_another_system_has_its_license_written_down() -> None:
     """The page is made on Linux, where its metadata are not installed."""
     texts = [(ROOT / "requirements" / name).read_text(encoding="utf-8") for name in ("run.txt", "dev.txt")]
-    pins = {pin for text in texts for pin in re.findall(r"(?m)^([\w.-]+)==\S+ ; (.+?) ?\\?$", text)}
+    pins = {pin for text in texts for pin in re.findall(r"(?m)^([\w.-]+)(?:\[[\w,-]+\])?==\S+ ; (.+?) ?\\?$", text)}
     environments = [{"sys_platform": "linux", "python_full_version": version} for version in ("3.11.9", "3.13.1")]
     used = {name for name, marker in pins if any(Marker(marker).evaluate(env) for env in environments)}
     assert "truststore" in used
