@@ -21,7 +21,7 @@ from hypermix.cli.predict import add_predict
 from hypermix.config import experiment, render
 from hypermix.config.dataset import HubDataset, RegistryDataset
 from hypermix.config.edit import with_revisions
-from hypermix.config.load import check_files, load_config
+from hypermix.config.load import check_files
 from hypermix.config.registry import REGISTRY_PATH, is_commit, read_registry
 from hypermix.errors import HypermixError
 from hypermix.files import read_provenance, write_text
@@ -196,9 +196,9 @@ def _archive(parsed: argparse.Namespace) -> int:
     from hypermix.steps.archive.material import Wish
     from hypermix.steps.archive.write import write
 
-    raw, registry = merged(parsed.files), known_datasets()
     wish = Wish(parsed.with_data, parsed.without_data, int(parsed.most_mb * 1e6))
-    written = write(raw, load_config(raw, registry), registry or {}, parsed.out, wish)
+    config = load(parsed.files)
+    written = write(merged(parsed.files), config, known_datasets() or {}, parsed.out, wish)
     print("\n".join(written.lines(parsed.out)))
     return 0
 

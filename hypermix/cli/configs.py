@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ CONFIG = Path("config/config.yaml")
 def load(files: Iterable[Path]) -> Config:
     """Read config files, later ones laid over earlier ones, and check what they say.
 
+    Snakemake lays what it is given over the default config. If that makes another experiment of these files, it is said
+    on stderr.
+
     Args:
         files: Their paths.
 
@@ -26,24 +30,30 @@ def load(files: Iterable[Path]) -> Config:
         ConfigError: If the config is wrong.
     """
     paths = [*files]
+    laid = _laid_over(paths)
+    first = shlex.join(map(str, [CONFIG, *paths]))
     try:
-        return load_config(merged(paths), known_datasets())
+        config = load_config(merged(paths), known_datasets())
     except ConfigError as error:
-        if not _is_overlay(paths):
+        if not isinstance(laid, Config):
             raise
-        first = shlex.join(map(str, [CONFIG, *paths]))
         raise ConfigError(f"{error}\nLaid over {CONFIG} it is fine, so name it first: {first}") from None
+    if laid not in (None, config):
+        sys.stderr.write(
+            f"Told of {shlex.join(map(str, paths))} alone. Snakemake lays it over {CONFIG}, which makes something else "
+            f"of it; to see that, name both: {first}\n"
+        )
+    return config
 
 
-def _is_overlay(files: Sequence[Path]) -> bool:
-    """Tell whether files that are no config are one if the default one stands before them."""
+def _laid_over(files: Sequence[Path]) -> Config | ConfigError | None:
+    """Read files as Snakemake does, which lays them over the default config; None if that one is named or missing."""
     if not CONFIG.is_file() or CONFIG.resolve() in [path.resolve() for path in files]:
-        return False
+        return None
     try:
-        load_config(merged([CONFIG, *files]), known_datasets())
-    except ConfigError:
-        return False
-    return True
+        return load_config(merged([CONFIG, *files]), known_datasets())
+    except ConfigError as error:
+        return error
 
 
 def merged(files: Iterable[Path]) -> dict[str, object]:

@@ -65,6 +65,32 @@ def test_an_overlay_alone_is_told_what_belongs_before_it(config: Path, capsys: p
     assert "name it first" not in capsys.readouterr().err
 
 
+def test_a_whole_config_alone_is_told_not_to_be_what_snakemake_runs(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = write(config.parent / "mine.yaml", CONFIG.replace("duplicate: {method: duplicate}", "eda: {method: eda}"))
+    assert check(whole) == 0
+    told = capsys.readouterr()
+    assert told.out == "The config is fine: 4 runs.\n"
+    assert told.err.startswith(f"Told of {whole} alone. Snakemake lays it over config/config.yaml")
+    assert told.err.endswith(f"name both: config/config.yaml {whole}\n")
+
+    write(whole, CONFIG.replace("toy: {source: file, train: rows.csv}", "toy: {source: packaged, name: rt-snippets}"))
+    assert check(whole) == 0  # and both together are no config
+    assert "Snakemake lays it over config/config.yaml" in capsys.readouterr().err
+
+
+def test_a_whole_config_that_says_all_that_the_default_one_does_is_no_news(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = write(config.parent / "mine.yaml", CONFIG.replace("[1, 2]", "[1, 2, 3]"))
+    assert check(whole) == 0
+    assert check(config, whole) == 0
+    config.unlink()
+    assert check(write(whole, CONFIG.replace("toy:", "other:"))) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_good_config_is_counted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(config) == 0
     assert capsys.readouterr().out == "The config is fine: 4 runs.\n"
