@@ -62,13 +62,13 @@ def write_archive(target: Path, members: Members, manifest: Mapping[str, Any]) -
         The bytes of the file.
 
     Raises:
-        ArtefactError: If it cannot be written.
+        ArtefactError: If a member cannot be read, or the archive cannot be written.
     """
+    listed = {name: _measure(content) for name, content in members.items()}
+    told = {"format": FORMAT, **manifest, "files": listed}
+    text = json.dumps(told, indent=2, ensure_ascii=False, sort_keys=True)
+    whole = {**members, MANIFEST: f"{text}\n".encode()}
     try:
-        listed = {name: _measure(content) for name, content in members.items()}
-        told = {"format": FORMAT, **manifest, "files": listed}
-        text = json.dumps(told, indent=2, ensure_ascii=False, sort_keys=True)
-        whole = {**members, MANIFEST: f"{text}\n".encode()}
         with atomic(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
             for name in sorted(whole):
                 _add(file, name, whole[name])
@@ -80,8 +80,13 @@ def write_archive(target: Path, members: Members, manifest: Mapping[str, Any]) -
 
 
 def _measure(content: Path | bytes) -> dict[str, Any]:
-    sha256 = bytes_digest(content) if isinstance(content, bytes) else file_digest(content)
-    return {"bytes": _size(content), "sha256": sha256}
+    try:
+        sha256 = bytes_digest(content) if isinstance(content, bytes) else file_digest(content)
+        return {"bytes": _size(content), "sha256": sha256}
+    except OSError as error:
+        raise ArtefactError(
+            f"{content!s}: cannot be read: {error.strerror or error}; see to the file and its rights, and archive again"
+        ) from error
 
 
 def _size(content: Path | bytes) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
 from typing import TypeVar
 
+from hypermix.hub import UNREACHED
+
 SECONDS = 6.0
 """How long one machine may take to answer."""
 
@@ -14,7 +16,6 @@ _LONGEST = 8.0
 GATED = "is gated"
 """What is no trouble for whoever has accepted the terms."""
 
-_UNREACHED = "check the network and the proxy, or bring HF_HOME here from a machine that has it (docs/faq.md)"
 _LOG_IN = "log in with HF_TOKEN or `hf auth login`"
 _Told = TypeVar("_Told")
 
@@ -71,7 +72,7 @@ def ask_hub(kind: str, name: str, revision: str | None) -> Trouble | None:
         todo = f"{_LOG_IN} anew" if status in (401, 403) else "wait and try again"
         return f"the hub answers with status {status}", todo
     except (OSError, ValueError, RuntimeError, httpx.HTTPError):
-        return "is not on this machine, and the hub cannot be reached", _UNREACHED
+        return "is not on this machine, and the hub cannot be reached", UNREACHED
     if info.gated:
         return GATED, f"accept the terms on its page and {_LOG_IN}, if that is not done"
     return None

@@ -59,6 +59,13 @@ def test_equal_members_give_equal_bytes(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "new" / MANIFEST).read_text())["runs"] == 1
 
 
+def test_a_member_that_cannot_be_read_is_told_and_not_the_archive(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()  # opened as a file, it is an error for root too
+    with pytest.raises(ArtefactError, match=r"weights: cannot be read: Is a directory; see to the file"):
+        write_archive(tmp_path / "one.zip", {"weights": tmp_path / "weights"}, {})
+    assert everything(tmp_path) == ["weights"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\..\\evil", "C:evil", "a/\n", "..", "a/", "x" * 300],
