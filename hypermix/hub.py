@@ -21,7 +21,7 @@ UNWANTED = ("[!0-9]*/*", "consolidated*")
 Folders with a number are the parts of a sentence encoder: its pooling, such as ``1_Pooling``, is read by classifiers.
 """
 
-UNREACHED = "check network and proxy and run again, or bring HF_HOME here from a machine that has it"
+UNREACHED = "check network and proxy and run again, or bring HF_HOME here from a machine that has it (docs/faq.md)"
 """What to do if the hub cannot be reached."""
 
 _LOG = logging.getLogger(__name__)

@@ -87,7 +87,7 @@ def test_without_the_hub_each_line_says_so(tmp_path: Path) -> None:
     assert len(found) == 9
     for level, text in found.values():
         assert level == "to do"
-        assert "the hub cannot be reached; check the network" in text
+        assert "the hub cannot be reached; check network and proxy" in text
 
 
 def test_a_cached_model_without_a_commit_is_told_which_to_write(tmp_path: Path) -> None:
