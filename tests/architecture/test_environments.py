@@ -220,6 +220,14 @@ def test_container_installs_as_make_does() -> None:
     assert {project["readme"], *project["license-files"], "pyproject.toml", "Makefile", "requirements"} <= copied
 
 
+def test_container_runs_for_a_user_it_does_not_know() -> None:
+    """Python looks for the name of such a user in LOGNAME first, and without it Snakemake stops."""
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    assert {"HOME", "LOGNAME"} <= {
+        entry.partition("=")[0] for line in re.findall(r"(?m)^ENV (.*)$", text) for entry in line.split()
+    }
+
+
 def test_workflow_catalog_finds_what_it_shows() -> None:
     told = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
 
