@@ -1,20 +1,22 @@
-"""Measure how much memory the jobs of each rule take, as a cluster starts them: a Snakemake and a process for each job.
+"""Measure how much memory the jobs of each rule take, as a cluster starts them: each in a process of its own.
 
     python benchmarks/job_memory.py [--cores 2] [--encoder bert-base]
 
-Runs the default experiment without shared imports and looks at all processes of each job ten times a second. With
-`--encoder` the classifier is one with random weights, as large as BERT-base or RoBERTa-large, and texts are cut at 512
-tokens. Prints a Markdown table for docs/benchmarks.md. Linux only.
+Runs the default experiment at one data seed without shared imports, and looks at all processes of each job five times
+a second. With `--encoder` the classifier is one with random weights, as large as BERT-base or RoBERTa-large, and texts
+are cut at 512 tokens. Prints a Markdown table for docs/benchmarks.md. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -22,16 +24,15 @@ import yaml
 from default_run import ROOT, describe_machine
 
 SHAPES = {"bert-base": (768, 12), "roberta-large": (1024, 24)}
-EVERY = 0.1
+EVERY = 0.2
 MB = 1e6
+_SCRIPT = re.compile(r"\.snakemake/scripts/[^/]+\.(\w+)\.py$")
 
 
 def rule_of(process: psutil.Process) -> str | None:
-    """Tell the rule and keys of the job that a process of Snakemake was started for; None for any other process."""
-    command: list[str] = process.cmdline()
-    if "snakemake" not in command or "--target-jobs" not in command:
-        return None
-    return command[command.index("--target-jobs") + 1]
+    """Tell the rule of the job that a process runs the script of; None for any other process."""
+    scripts = [_SCRIPT.search(part) for part in process.cmdline()]
+    return next((found[1] for found in scripts if found is not None), None)
 
 
 def taken(process: psutil.Process) -> float:
@@ -45,18 +46,19 @@ def taken(process: psutil.Process) -> float:
     return total / MB
 
 
-def watch(study: subprocess.Popen[str]) -> dict[str, dict[str, float]]:
-    """Collect the largest memory of each job, by rule, until the study ends."""
-    peaks: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+def watch(study: subprocess.Popen[str]) -> dict[str, dict[int, float]]:
+    """Collect the largest memory of each job, by rule and process, until the study ends; and that of Snakemake."""
+    peaks: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     root = psutil.Process(study.pid)
     while study.poll() is None:
-        for process in root.children(recursive=True):
-            try:
-                job = rule_of(process)
-                if job is not None:
-                    peaks[job.split(":")[0]][job] = max(peaks[job.split(":")[0]][job], taken(process))
-            except psutil.Error:
-                continue
+        with suppress(psutil.Error):
+            peaks["Snakemake itself"][root.pid] = max(
+                peaks["Snakemake itself"][root.pid], root.memory_full_info().pss / MB
+            )
+            for process in root.children():
+                rule = rule_of(process)
+                if rule is not None:
+                    peaks[rule][process.pid] = max(peaks[rule][process.pid], taken(process))
         time.sleep(EVERY)
     return peaks
 
@@ -88,14 +90,13 @@ def main() -> None:
     parsed = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hypermix-") as name:
         folder = Path(name)
-        overlay: dict[str, object] = {}
+        overlay: dict[str, object] = {"seeds": {"data": {"master": 42, "count": 1}}}
         if parsed.encoder is not None:
             save_encoder(folder / "encoder", parsed.encoder)
             wanted = {"model": str(folder / "encoder"), "max_length": 512, "min_steps": 0, "max_steps": 4}
-            overlay = {
+            overlay |= {
                 "classifiers": {"minilm": {**wanted, "validate_every": 2}},
                 "augmenters": {"none": {"method": "none"}, "duplicate": None, "gpt3mix": None},
-                "seeds": {"data": {"master": 42, "count": 1}},
             }
         (folder / "overlay.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
         configs = ["--configfile", str(ROOT / "config" / "config.yaml"), str(folder / "overlay.yaml")]

@@ -14,7 +14,7 @@ rule evaluate:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=growing(500),
+        mem_mb=growing(1000),
         runtime=growing(5),
         lane=1,
     params:

@@ -19,7 +19,7 @@ rule quality:
         "../../envs/hypermix.yaml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(3000),
         runtime=growing(10),
         lane=1,
     params:
