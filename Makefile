@@ -6,8 +6,8 @@ CORES ?= all
 # More for the tool behind a target, such as PYTEST_ARGS='-k budget' or SNAKEMAKE_ARGS='--until augment'.
 SNAKEMAKE_ARGS ?=
 PYTEST_ARGS ?=
-# Processes that share the tests, a file at a time; one more than two cores, since tests also wait. 0: no sharing.
-TEST_PROCESSES ?= 3
+# Processes that share the tests, a file at a time. 0: one process, no sharing. More than cores gain nothing (measured).
+TEST_PROCESSES ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
